@@ -1,0 +1,227 @@
+"""What a broker adapter is: the contract that the gateway calls and an adapter fulfils.
+
+An adapter holds one account's connection to one broker. It imports nothing of the gateway,
+keeps no order state, never repeats a request by itself, and never follows a redirect on a
+trading call. Whatever it raises on purpose is a `GatewayError` (see `errors`).
+
+A plug-in is found through the entry-point group `brokergate.adapters`: a name and an
+`AdapterPlugin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from adapters.sdk.models import (
+    BrokerOrder,
+    CancelRequested,
+    Exchange,
+    Instrument,
+    LoginStep,
+    OrderRef,
+    OrderType,
+    OtpRequired,
+    Placed,
+    PlaceOrder,
+    Product,
+    Session,
+    Validity,
+)
+
+if TYPE_CHECKING:
+    from adapters.sdk.simulator import BrokerSimulator
+
+
+class TagEcho(StrEnum):
+    """How a leg can be found again by its `broker_tag`.
+
+    QUERYABLE: the book can be asked for the tag. ECHOED: proven to come back in the book.
+    UNPROVEN: sent, but whether it comes back must be learned on each account.
+    """
+
+    QUERYABLE = "queryable"
+    ECHOED = "echoed"
+    UNPROVEN = "unproven"
+
+
+class LoginKind(StrEnum):
+    OTP = "otp"
+    TOTP = "totp"
+    REDIRECT = "redirect"
+    NONE = "none"
+
+
+class CredentialField(msgspec.Struct, frozen=True, kw_only=True):
+    """One field that `brokergate vault set` asks for. `secret` fields are never echoed."""
+
+    name: str
+    help: str
+    secret: bool = True
+    required: bool = True
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What this adapter can do, declared once; the gateway and the conformance kit believe only this.
+
+    `absence_horizon_s`: for how long good reads must show nothing before a leg may be called
+    not found (never under 60). `hosts`: name to default URL, as `base_urls` may override.
+    `login_kinds`: values that the account's `login` setting may take, the default first.
+    `comparable_fields`: names of `BrokerOrder` fields that make an untagged order a suspect.
+    """
+
+    hosts: dict[str, str]
+    login_kinds: tuple[str, ...]
+    credentials: tuple[CredentialField, ...]
+    tag_echo: TagEcho
+    exchanges: frozenset[Exchange]
+    order_types: frozenset[OrderType]
+    products: frozenset[Product]
+    validities: frozenset[Validity]
+    supports_amo: bool = False
+    absence_horizon_s: float = 60.0
+    orders_per_second: int = 8
+    comparable_fields: tuple[str, ...] = (
+        "codes",
+        "side",
+        "quantity",
+        "order_type",
+        "product",
+        "price",
+        "trigger_price",
+    )
+
+
+class AdapterContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway tells an adapter about its account.
+
+    `base_urls` holds every host of `Capabilities.hosts`, overrides applied, no trailing slash.
+    `ca_file` is a PEM bundle to trust instead of the system's (tests, private proxies).
+    `login` is one of `Capabilities.login_kinds`.
+    """
+
+    account: str
+    base_urls: dict[str, str]
+    login: str
+    source_address: str | None = None
+    ca_file: str | None = None
+    connect_timeout_s: float = 3.0
+    answer_timeout_s: float = 10.0
+    read_timeout_s: float = 7.0
+
+
+class SendGate(Protocol):
+    """The gateway's last word before a write. Adapters hand it to the transport, unchanged."""
+
+    async def ready(self) -> None:
+        """Awaited once the connection is proven; whatever this raises, nothing is sent."""
+
+    def check(self) -> None:
+        """Called with nothing awaited between it and the first byte; raising sends nothing."""
+
+
+class Adapter(Protocol):
+    """One account at one broker.
+
+    Every method that talks to the broker may raise `NotSent`, `OutcomeUnknown` and, given a
+    session, `LoginExpired`. Writes may raise `Refused` and, before anything is sent, `Denied`.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def close(self) -> None:
+        """Close every connection. The adapter is not used again."""
+
+    async def begin_login(self, credentials: Mapping[str, str]) -> LoginStep:
+        """Start a login. Raises `LoginRefused`. Not repeated by anyone but the owner."""
+        ...
+
+    async def submit_otp(
+        self, credentials: Mapping[str, str], pending: Mapping[str, str], otp: str
+    ) -> LoginStep:
+        """Answer an `OtpRequired`. Raises `LoginRefused`."""
+        ...
+
+    async def resend_otp(
+        self, credentials: Mapping[str, str], pending: Mapping[str, str]
+    ) -> OtpRequired:
+        """Ask the broker for another one-time password. Raises `NotSupported`, `LoginRefused`."""
+        ...
+
+    async def submit_redirect(
+        self, credentials: Mapping[str, str], pending: Mapping[str, str], url: str
+    ) -> LoginStep:
+        """Answer a `RedirectRequired` with the URL the broker redirected to. Raises `LoginRefused`."""
+        ...
+
+    async def prove_session(self, session: Session) -> str:
+        """Make one authenticated read and return the client code that the session belongs to."""
+        ...
+
+    async def logout(self, session: Session) -> None:
+        """End the session at the broker where it offers that, and do nothing where it does not."""
+
+    async def warm(self, session: Session) -> None:
+        """Make sure that a connection for orders stands ready, sending no trading request."""
+
+    def is_warm(self) -> bool:
+        """Whether an order could go out now on a connection that was proven seconds ago."""
+        ...
+
+    def check_order(self, order: PlaceOrder) -> None:
+        """Raise `Denied` for an order that this broker or adapter cannot take. No I/O."""
+
+    async def place_order(self, session: Session, order: PlaceOrder, gate: SendGate) -> Placed:
+        """Send one order, once."""
+        ...
+
+    async def cancel_order(
+        self, session: Session, ref: OrderRef, gate: SendGate | None = None
+    ) -> CancelRequested:
+        """Ask for a cancel, once. `Refused` proves neither life nor death of the order: read it."""
+        ...
+
+    async def order_book(self, session: Session) -> list[BrokerOrder]:
+        """Read the account's whole order book of the day, or raise: never a part of it."""
+        ...
+
+    async def get_order(self, session: Session, ref: OrderRef) -> BrokerOrder | None:
+        """Read one order, or None when a good answer says that it does not exist."""
+        ...
+
+    async def find_by_tag(self, session: Session, broker_tag: int) -> list[BrokerOrder]:
+        """Read the orders that carry a tag. Raises `NotSupported` unless the echo is QUERYABLE."""
+        ...
+
+    async def download_master(self, session: Session | None, folder: Path) -> list[Path]:
+        """Fetch the broker's instrument files into `folder`, streamed; return their paths.
+
+        Raises `GatewayError` when a file is missing or visibly cut short. `session` is None
+        when nobody is logged in; a broker whose master needs a login then raises `LoginExpired`.
+        """
+        ...
+
+    def read_master(self, files: Iterable[Path]) -> Iterator[Instrument]:
+        """Parse downloaded files row by row, never a whole file in memory. No network.
+
+        Raises `ValueError` naming file and row when a file is not what the dossier describes.
+        """
+        ...
+
+
+class AdapterPlugin(msgspec.Struct, frozen=True, kw_only=True):
+    """What an adapter package offers under its entry point (`brokergate.adapters`).
+
+    `create` and `simulator` import lazily, so that an unused broker costs nothing at start.
+    """
+
+    broker: str
+    title: str
+    capabilities: Capabilities
+    create: Callable[[AdapterContext], Adapter]
+    simulator: Callable[..., BrokerSimulator] | None = None

@@ -1,0 +1,224 @@
+"""The unified shapes that pass between the gateway and an adapter, in the market's words.
+
+Prices are rupees as `Decimal`; quantities are units (shares, or lots x lot size) as `int`;
+times are aware datetimes. Nothing here knows a broker or the gateway.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class OrderType(StrEnum):
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    SL = "SL"
+    SL_M = "SL-M"
+
+
+class Product(StrEnum):
+    CNC = "CNC"
+    MIS = "MIS"
+    NRML = "NRML"
+    MTF = "MTF"
+
+
+class Validity(StrEnum):
+    DAY = "DAY"
+    IOC = "IOC"
+
+
+class Exchange(StrEnum):
+    NSE = "NSE"
+    BSE = "BSE"
+    NFO = "NFO"
+    BFO = "BFO"
+    CDS = "CDS"
+    BCD = "BCD"
+    MCX = "MCX"
+
+
+class InstrumentType(StrEnum):
+    EQ = "EQ"
+    INDEX = "INDEX"
+    FUT = "FUT"
+    OPT = "OPT"
+
+
+class OptionType(StrEnum):
+    CE = "CE"
+    PE = "PE"
+
+
+class BrokerOrderState(StrEnum):
+    """What a broker's book says of an order, in the words of the leg states.
+
+    `PENDING` is an order that the broker has but the exchange has not acknowledged.
+    """
+
+    PENDING = "PENDING"
+    OPEN = "OPEN"
+    TRIGGER_PENDING = "TRIGGER_PENDING"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELLED = "CANCELLED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL
+
+
+_FINAL = frozenset(
+    {
+        BrokerOrderState.FILLED,
+        BrokerOrderState.CANCELLED,
+        BrokerOrderState.REJECTED,
+        BrokerOrderState.EXPIRED,
+    }
+)
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One contract as one broker lists it: our canonical terms plus that broker's own codes.
+
+    `instrument` is the canonical id, `EXCHANGE:SYMBOL` (`NSE:SBIN`, `NFO:NIFTY30DEC25FUT`).
+    `lot_size` is units per lot (1 for cash). `codes` holds whatever this broker wants on the
+    wire to name the contract; only its adapter reads it.
+    """
+
+    instrument: str
+    exchange: Exchange
+    symbol: str
+    name: str
+    type: InstrumentType
+    lot_size: int
+    tick_size: Decimal
+    codes: dict[str, str]
+    underlying: str | None = None
+    expiry: date | None = None
+    strike: Decimal | None = None
+    option_type: OptionType | None = None
+    freeze_quantity: int | None = None
+    isin: str | None = None
+
+    @property
+    def is_derivative(self) -> bool:
+        return self.type in (InstrumentType.FUT, InstrumentType.OPT)
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One leg's order, ready for a broker. `broker_tag` has exactly 15 decimal digits."""
+
+    broker_tag: int
+    instrument: Instrument
+    side: Side
+    order_type: OrderType
+    product: Product
+    validity: Validity
+    quantity: int
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    disclosed_quantity: int = 0
+    amo: bool = False
+
+
+class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Which order at the broker is meant, with what some brokers want repeated (m.Stock's variety and segment)."""
+
+    broker_order_id: str
+    instrument: Instrument | None = None
+    order_type: OrderType | None = None
+    amo: bool = False
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker gave an id. That is acceptance by its front door, not by the exchange."""
+
+    broker_order_id: str
+    message: str | None = None
+
+
+class CancelRequested(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker took the cancel request. Only the order book proves that the order is gone."""
+
+    broker_order_id: str
+    message: str | None = None
+
+
+class BrokerOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a broker's order book.
+
+    `broker_tag` is ours read back, or None where the row carries none (an order placed
+    elsewhere, or a broker that does not echo). `state` is None when the broker's word for it
+    is not known to the adapter: `raw_state` then says what it was, and it changes nothing.
+    `codes` identifies the contract in the broker's own terms, for the gateway to look up;
+    `instrument` is set only where the row itself proves the canonical id.
+    """
+
+    broker_order_id: str
+    state: BrokerOrderState | None
+    raw_state: str
+    codes: dict[str, str]
+    side: Side | None
+    order_type: OrderType | None
+    product: Product | None
+    quantity: int
+    filled_quantity: int
+    validity: Validity | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    average_price: Decimal | None = None
+    broker_tag: int | None = None
+    instrument: str | None = None
+    exchange_order_id: str | None = None
+    message: str | None = None
+    placed_at: datetime | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A broker login that works. `token` is secret, and sealed wherever it is stored.
+
+    `client_id` is the client code that the login proved. `extra` holds whatever else the
+    adapter needs with the token (never shown, sealed with it).
+    """
+
+    token: str
+    client_id: str
+    logged_in_at: datetime
+    expires_at: datetime
+    extra: dict[str, str] = {}
+
+
+class OtpRequired(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker asked for a one-time password; `pending` is handed back with the answer."""
+
+    prompt: str
+    expires_at: datetime
+    pending: dict[str, str]
+
+
+class RedirectRequired(msgspec.Struct, frozen=True, kw_only=True):
+    """The owner must log in on the broker's page, which then redirects to the gateway.
+
+    `state` is the value that the redirect must bring back, or None where the broker returns
+    none (the gateway then parks the answer until the owner confirms it).
+    """
+
+    login_url: str
+    state: str | None
+    expires_at: datetime
+    pending: dict[str, str]
+
+
+LoginStep = Session | OtpRequired | RedirectRequired

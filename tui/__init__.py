@@ -1,0 +1,1 @@
+"""The operator console: a client of the gateway over its REST API and event stream only."""
