@@ -1,0 +1,1 @@
+"""What an order is here: states, journalled records, ids, fingerprint. No I/O."""

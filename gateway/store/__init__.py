@@ -1,0 +1,17 @@
+"""The only place that touches SQLite: the journal, the sealed secrets, the instrument file."""
+
+from gateway.store.journal import Existing, LegEvent, OrderFilter, StaleLeg
+from gateway.store.lock import DataDirLock, DataDirLocked
+from gateway.store.store import Store
+from gateway.store.writer import StoreBroken
+
+__all__ = [
+    "DataDirLock",
+    "DataDirLocked",
+    "Existing",
+    "LegEvent",
+    "OrderFilter",
+    "StaleLeg",
+    "Store",
+    "StoreBroken",
+]

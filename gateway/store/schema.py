@@ -1,0 +1,96 @@
+"""The journal's tables, and how an older file is brought up to date."""
+
+from __future__ import annotations
+
+import apsw
+
+SCHEMA_VERSION = 1
+
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE orders (
+    seq INTEGER PRIMARY KEY,
+    order_id TEXT NOT NULL UNIQUE,
+    client TEXT NOT NULL,
+    strategy TEXT,
+    instrument TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
+
+CREATE TABLE idempotency (
+    client TEXT NOT NULL,
+    key TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    created_us INTEGER NOT NULL,
+    PRIMARY KEY (client, key)
+) WITHOUT ROWID;
+
+CREATE TABLE legs (
+    order_id TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    account TEXT NOT NULL,
+    broker_tag INTEGER NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    terminal INTEGER NOT NULL,
+    broker_order_id TEXT,
+    data BLOB NOT NULL,
+    PRIMARY KEY (order_id, n)
+) WITHOUT ROWID;
+CREATE INDEX legs_open ON legs (account, order_id) WHERE terminal = 0;
+
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at_us INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    account TEXT,
+    order_id TEXT,
+    body BLOB NOT NULL,
+    mac BLOB NOT NULL
+);
+CREATE INDEX audit_order ON audit (order_id) WHERE order_id IS NOT NULL;
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+
+CREATE TABLE data_keys (account TEXT PRIMARY KEY, wrapped BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE vault (
+    account TEXT NOT NULL, field TEXT NOT NULL, blob BLOB NOT NULL, updated_us INTEGER NOT NULL,
+    PRIMARY KEY (account, field)
+) WITHOUT ROWID;
+CREATE TABLE sessions (
+    account TEXT PRIMARY KEY, state TEXT NOT NULL, blob BLOB, data BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE api_keys (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, data BLOB NOT NULL, revoked_us INTEGER
+) WITHOUT ROWID;
+"""
+
+
+class StoreTooNew(RuntimeError):
+    """The data directory was written by a newer brokergate; this one must not touch it."""
+
+
+def prepare(connection: apsw.Connection) -> None:
+    """Set the durability that the order path rests on, and create or check the tables.
+
+    WAL with `synchronous=FULL`: a commit that returned survives power loss.
+    """
+    connection.set_busy_timeout(5000)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA cache_size=-4096")
+    version = connection.execute("PRAGMA user_version").get
+    if version > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"the journal has format {version}, this brokergate knows {SCHEMA_VERSION};"
+            " use the newer program that wrote it"
+        )
+    if version == 0:
+        with connection:
+            connection.execute(_TABLES)
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

@@ -1,0 +1,137 @@
+"""Sealed things on disk: broker credentials, session tokens and the audit key.
+
+Functions over an open connection; the keyring does the cryptography, this keeps the blobs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import apsw
+import msgspec
+
+from gateway.orders.times import now_us
+from gateway.secrets.sealing import Keyring
+
+_VERIFIER = "master_key_verifier"
+_AUDIT_KEY = "audit_key"
+_SYSTEM = "@system"
+
+
+class StoredSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session row: what may be shown, and the secret part already opened (or None)."""
+
+    account: str
+    state: str
+    data: bytes
+    secret: bytes | None
+
+
+def check_master_key(connection: apsw.Connection, keyring: Keyring) -> None:
+    """Refuse a wrong master key before anything else is opened; remember the first one.
+
+    Raises: `WrongMasterKey`, `SealBroken`.
+    """
+    verifier = _meta(connection, _VERIFIER)
+    if verifier is None:
+        with connection:
+            _set_meta(connection, _VERIFIER, keyring.verifier())
+        return
+    keyring.check(verifier)
+
+
+def audit_key(connection: apsw.Connection, keyring: Keyring) -> bytes:
+    """Return the audit chain's HMAC key, making it on first use."""
+    sealed = _meta(connection, _AUDIT_KEY)
+    if sealed is not None:
+        return keyring.open(_data_key(connection, keyring, _SYSTEM), _SYSTEM, _AUDIT_KEY, sealed)
+    key = os.urandom(32)
+    with connection:
+        wrapped = _data_key(connection, keyring, _SYSTEM)
+        _set_meta(connection, _AUDIT_KEY, keyring.seal(wrapped, _SYSTEM, _AUDIT_KEY, key))
+    return key
+
+
+def set_credentials(
+    connection: apsw.Connection, keyring: Keyring, account: str, fields: dict[str, str]
+) -> None:
+    """Replace an account's credentials as a whole, inside the caller's transaction."""
+    wrapped = _data_key(connection, keyring, account)
+    connection.execute("DELETE FROM vault WHERE account=?", (account,))
+    for field, value in fields.items():
+        blob = keyring.seal(wrapped, account, field, value.encode())
+        connection.execute(
+            "INSERT INTO vault (account, field, blob, updated_us) VALUES (?,?,?,?)",
+            (account, field, blob, now_us()),
+        )
+
+
+def get_credentials(connection: apsw.Connection, keyring: Keyring, account: str) -> dict[str, str]:
+    """Return an account's credentials, empty when none were set."""
+    rows: list[Any] = connection.execute(
+        "SELECT field, blob FROM vault WHERE account=?", (account,)
+    ).fetchall()
+    if not rows:
+        return {}
+    wrapped = _data_key(connection, keyring, account)
+    return {field: keyring.open(wrapped, account, field, blob).decode() for field, blob in rows}
+
+
+def list_credentials(connection: apsw.Connection) -> list[tuple[str, str, int]]:
+    """Return (account, field, updated_us) of everything in the vault, no values."""
+    rows: list[Any] = connection.execute(
+        "SELECT account, field, updated_us FROM vault ORDER BY account, field"
+    ).fetchall()
+    return rows
+
+
+def put_session(
+    connection: apsw.Connection,
+    keyring: Keyring,
+    account: str,
+    state: str,
+    data: bytes,
+    secret: bytes | None,
+) -> None:
+    """Write an account's session; `secret` is sealed, None erases it."""
+    blob = None
+    if secret is not None:
+        blob = keyring.seal(_data_key(connection, keyring, account), account, "session", secret)
+    connection.execute(
+        "INSERT OR REPLACE INTO sessions (account, state, blob, data) VALUES (?,?,?,?)",
+        (account, state, blob, data),
+    )
+
+
+def load_sessions(connection: apsw.Connection, keyring: Keyring) -> list[StoredSession]:
+    rows: list[Any] = connection.execute(
+        "SELECT account, state, blob, data FROM sessions"
+    ).fetchall()
+    stored = []
+    for account, state, blob, data in rows:
+        secret = None
+        if blob is not None:
+            secret = keyring.open(_data_key(connection, keyring, account), account, "session", blob)
+        stored.append(StoredSession(account=account, state=state, data=data, secret=secret))
+    return stored
+
+
+def _data_key(connection: apsw.Connection, keyring: Keyring, account: str) -> bytes:
+    row: Any = connection.execute(
+        "SELECT wrapped FROM data_keys WHERE account=?", (account,)
+    ).fetchone()
+    if row is not None:
+        return bytes(row[0])
+    wrapped = keyring.new_data_key()
+    connection.execute("INSERT INTO data_keys (account, wrapped) VALUES (?,?)", (account, wrapped))
+    return wrapped
+
+
+def _meta(connection: apsw.Connection, name: str) -> bytes | None:
+    row: Any = connection.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
+    return bytes(row[0]) if row else None
+
+
+def _set_meta(connection: apsw.Connection, name: str, value: bytes) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?,?)", (name, value))

@@ -1,0 +1,196 @@
+"""The store as the rest of the gateway sees it: awaitable reads and writes, nothing of SQLite.
+
+Writes go through the one writer thread; reads use a connection and a thread of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from gateway.orders.records import Leg, Order
+from gateway.orders.states import LegState
+from gateway.orders.times import now_us
+from gateway.secrets.api_keys import ApiKey
+from gateway.secrets.sealing import Keyring
+from gateway.store import journal, sealed
+from gateway.store.audit import AuditChain, first_bad_row
+from gateway.store.journal import Existing, LegEvent, OrderFilter
+from gateway.store.schema import prepare
+from gateway.store.writer import Writer
+
+T = TypeVar("T")
+
+LegSteps = Sequence[tuple[LegState | None, LegState, LegEvent]]
+
+
+class Store:
+    """The journal of one data directory. Open it only while holding the directory's lock."""
+
+    def __init__(
+        self,
+        path: Path,
+        keyring: Keyring,
+        *,
+        on_broken: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        """Open (or make) the journal.
+
+        Raises: `StoreTooNew`, `WrongMasterKey`, `SealBroken`, `apsw.Error`.
+        """
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        self.path = path
+        self._keyring = keyring
+        connection = apsw.Connection(str(path))
+        prepare(connection)
+        sealed.check_master_key(connection, keyring)
+        self._audit_key = sealed.audit_key(connection, keyring)
+        self._chain = AuditChain(self._audit_key, connection)
+        self._connection = connection
+        self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        self._reader.set_busy_timeout(5000)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
+        self._writer = Writer(
+            connection,
+            on_broken=on_broken,
+            checkpoint_head=lambda: self._chain.head,
+            restore_head=self._chain.restore,
+        )
+
+    def close(self) -> None:
+        """Finish queued writes and close. Blocks for as long as they take."""
+        self._writer.close()
+        self._pool.shutdown()
+        self._reader.close()
+        self._connection.close()
+
+    def write(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
+        return self._writer.submit(work)
+
+    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, self._reader)
+
+    def accept_order(
+        self, order: Order, legs: Sequence[tuple[Leg, LegSteps]], actor: dict[str, Any]
+    ) -> asyncio.Future[Existing | None]:
+        """Write T1; the result is None, or who already has the idempotency key."""
+        return self.write(lambda c: journal.insert_order(c, self._chain, order, legs, actor))
+
+    def update_leg(self, leg: Leg, old: LegState, event: LegEvent) -> asyncio.Future[None]:
+        """Write a leg's change with its audit row.
+
+        Raises (in the future): `IllegalTransition`, `StaleLeg`, `StoreBroken`.
+        """
+        return self.write(lambda c: journal.update_leg(c, self._chain, leg, old, event))
+
+    def audit(
+        self, kind: str, body: dict[str, Any], *, account: str | None = None
+    ) -> asyncio.Future[int]:
+        """Append one audit row that belongs to no leg."""
+        at = now_us()
+        return self.write(lambda c: self._chain.append(c, kind, at, body, account=account))
+
+    async def find_key(self, client: str, key: str) -> Existing | None:
+        return await self.read(lambda c: journal.find_key(c, client, key))
+
+    async def load_order(self, order_id: str) -> tuple[Order, list[Leg]] | None:
+        return await self.read(lambda c: journal.load_order(c, order_id))
+
+    async def load_open_orders(self) -> list[tuple[Order, list[Leg]]]:
+        return await self.read(journal.load_open_orders)
+
+    async def search_orders(self, wanted: OrderFilter) -> list[tuple[int, Order, list[Leg]]]:
+        return await self.read(lambda c: journal.search_orders(c, wanted))
+
+    async def leg_history(self, order_id: str) -> list[tuple[int, bytes]]:
+        return await self.read(lambda c: journal.leg_history(c, order_id))
+
+    async def highest_tag(self) -> int:
+        return await self.read(journal.highest_tag)
+
+    async def verify_audit(self) -> tuple[int, str] | None:
+        return await self.read(lambda c: first_bad_row(c, self._audit_key))
+
+    def set_credentials(
+        self, account: str, fields: dict[str, str], actor: dict[str, Any]
+    ) -> asyncio.Future[None]:
+        """Seal an account's credentials; the audit row names the fields, never a value."""
+
+        def work(connection: apsw.Connection) -> None:
+            sealed.set_credentials(connection, self._keyring, account, fields)
+            body = {"actor": actor, "event": "credentials_set", "fields": sorted(fields)}
+            self._chain.append(connection, "vault", now_us(), body, account=account)
+
+        return self.write(work)
+
+    async def get_credentials(self, account: str) -> dict[str, str]:
+        return await self.read(lambda c: sealed.get_credentials(c, self._keyring, account))
+
+    async def list_credentials(self) -> list[tuple[str, str, int]]:
+        return await self.read(sealed.list_credentials)
+
+    def put_session(
+        self,
+        account: str,
+        state: str,
+        data: bytes,
+        secret: bytes | None,
+        audit: dict[str, Any],
+    ) -> asyncio.Future[None]:
+        def work(connection: apsw.Connection) -> None:
+            sealed.put_session(connection, self._keyring, account, state, data, secret)
+            self._chain.append(connection, "session", now_us(), audit, account=account)
+
+        return self.write(work)
+
+    async def load_sessions(self) -> list[sealed.StoredSession]:
+        return await self.read(lambda c: sealed.load_sessions(c, self._keyring))
+
+    def add_key(self, key: ApiKey, actor: dict[str, Any]) -> asyncio.Future[None]:
+        def work(connection: apsw.Connection) -> None:
+            connection.execute(
+                "INSERT INTO api_keys (id, name, data) VALUES (?,?,?)",
+                (key.id, key.name, msgspec.json.encode(key)),
+            )
+            body = {
+                "actor": actor,
+                "event": "key_created",
+                "key_id": key.id,
+                "name": key.name,
+                "scopes": sorted(key.scopes),
+            }
+            self._chain.append(connection, "key", now_us(), body)
+
+        return self.write(work)
+
+    def revoke_key(self, key_id: str, actor: dict[str, Any]) -> asyncio.Future[bool]:
+        """Revoke a key; False when there is no such key that still works."""
+
+        def work(connection: apsw.Connection) -> bool:
+            connection.execute(
+                "UPDATE api_keys SET revoked_us=? WHERE id=? AND revoked_us IS NULL",
+                (now_us(), key_id),
+            )
+            if connection.changes() == 0:
+                return False
+            body = {"actor": actor, "event": "key_revoked", "key_id": key_id}
+            self._chain.append(connection, "key", now_us(), body)
+            return True
+
+        return self.write(work)
+
+    async def load_keys(self) -> list[ApiKey]:
+        """Return every key that was not revoked."""
+
+        def work(connection: apsw.Connection) -> list[ApiKey]:
+            rows: Any = connection.execute("SELECT data FROM api_keys WHERE revoked_us IS NULL")
+            return [msgspec.json.decode(data, type=ApiKey) for (data,) in rows]
+
+        return await self.read(work)

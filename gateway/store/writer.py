@@ -1,0 +1,172 @@
+"""The one thread that writes: group commit, so that the event loop never waits for a disk.
+
+Callers hand in a function over the connection. Everything that is waiting when the thread
+comes round shares one transaction and one sync; each function runs in a savepoint, so that one
+which fails takes nothing else with it. A future is done only after the commit returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import apsw
+
+T = TypeVar("T")
+Work = Callable[[apsw.Connection], Any]
+
+_BATCH = 256
+
+
+class StoreBroken(RuntimeError):
+    """The journal cannot be written (disk full, I/O error). Nothing may be sent."""
+
+
+class Writer:
+    """Runs write functions one after another on their own thread, in shared transactions.
+
+    `on_broken` is called on the writer's thread when a commit fails; `after_rollback` lets
+    cached state (the audit chain's head) return to what is on disk.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        *,
+        on_broken: Callable[[BaseException], None] | None = None,
+        checkpoint_head: Callable[[], Any] | None = None,
+        restore_head: Callable[[Any], None] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._on_broken = on_broken
+        self._checkpoint_head = checkpoint_head
+        self._restore_head = restore_head
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
+        """Queue a write; the future ends after the commit, or with the function's own error.
+
+        Raises (in the future): `StoreBroken` when the transaction could not be committed.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if self._closed:
+            future.set_exception(StoreBroken("the journal is closed"))
+            return future
+        self._queue.put(_Job(work, loop, future))
+        return future
+
+    def close(self) -> None:
+        """Finish what is queued, then end the thread. Blocks; not for the event loop's hot path."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        running = True
+        while running:
+            jobs: list[_Job] = []
+            job = self._queue.get()
+            while True:
+                if job is None:
+                    running = False
+                    break
+                jobs.append(job)
+                if len(jobs) >= _BATCH:
+                    break
+                try:
+                    job = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if jobs:
+                self._commit(jobs)
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        connection = self._connection
+        head = self._checkpoint_head() if self._checkpoint_head else None
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                self._run_job(job, alone=len(jobs) == 1)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if not connection.getautocommit():
+                connection.execute("ROLLBACK")
+            if self._restore_head:
+                self._restore_head(head)
+            alone = len(jobs) == 1 and jobs[0].error is error
+            if not alone and self._on_broken:
+                self._on_broken(error)
+            for job in jobs:
+                if job.error is None:
+                    job.error = StoreBroken(f"the journal could not be written: {error}")
+        _deliver(jobs)
+
+    def _run_job(self, job: _Job, *, alone: bool) -> None:
+        if alone:
+            # One job needs no savepoint: the transaction itself is its unit.
+            try:
+                job.result = job.work(self._connection)
+            except apsw.IOError:
+                raise
+            except apsw.FullError:
+                raise
+            except Exception as error:
+                job.error = error
+                raise
+            return
+        head = self._checkpoint_head() if self._checkpoint_head else None
+        self._connection.execute("SAVEPOINT job")
+        try:
+            job.result = job.work(self._connection)
+        except (apsw.IOError, apsw.FullError):
+            raise
+        except Exception as error:
+            job.error = error
+            self._connection.execute("ROLLBACK TO job")
+            if self._restore_head:
+                self._restore_head(head)
+        self._connection.execute("RELEASE job")
+
+
+class _Job:
+    __slots__ = ("error", "future", "loop", "result", "work")
+
+    def __init__(
+        self, work: Work, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
+    ) -> None:
+        self.work = work
+        self.loop = loop
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+def _deliver(jobs: list[_Job]) -> None:
+    """Hand the results over in one wake-up per loop: a thread switch costs more than a row."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in jobs:
+        loops.setdefault(job.loop, []).append(job)
+    for loop, mine in loops.items():
+        try:
+            loop.call_soon_threadsafe(_settle, mine)
+        except RuntimeError:
+            # The loop is closed: nobody waits any more, and what was committed stays committed.
+            continue
+
+
+def _settle(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.future.cancelled():
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)
