@@ -1,0 +1,125 @@
+"""Every setting, its type and its default. What depends on the brokers is in `checks`."""
+
+from __future__ import annotations
+
+import ipaddress
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`. A name other than localhost does not count."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _ip_address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text[:60]!r} is not an IP address") from None
+
+
+_IpAddress = Annotated[str, AfterValidator(_ip_address)]
+_Percent = Annotated[Decimal, Field(gt=0, le=50)]
+_Multiplier = Annotated[Decimal, Field(ge=0)]
+
+
+class _Section(BaseModel):
+    # Numbers may be written where a text is wanted (an account named 123), never the reverse.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, coerce_numbers_to_str=True, hide_input_in_errors=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_means_the_default(cls, data: Any) -> Any:
+        # In YAML a key whose contents are all commented out is null, not absent.
+        if not isinstance(data, dict):
+            return data
+        fields = cls.model_fields
+        return {
+            key: value
+            for key, value in data.items()
+            if value is not None or key not in fields or fields[key].is_required()
+        }
+
+
+class Tls(_Section):
+    """PEM files of the listener. `client_ca`: only clients with a certificate of it get in."""
+
+    cert: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+
+
+class Server(_Section):
+    """Where the API listens. Port 0 lets the system choose one."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    tls: Tls = Tls()
+
+
+class Logging(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Limits(_Section):
+    """`orders_per_second`: place, modify and cancel together, per exchange segment.
+
+    Where the file has none, the loader puts the adapter's own figure in.
+    """
+
+    orders_per_second: Annotated[int, Field(ge=1, le=1000)] = 8
+
+
+class ProtectBand(_Section):
+    """How far from the last price a protected market order may fill, in percent."""
+
+    EQ: _Percent = Decimal("1.0")
+    FUT: _Percent = Decimal("0.5")
+    OPT: _Percent = Decimal("10")
+
+
+class Account(_Section):
+    """One broker login. Without `login` the adapter's first kind; `base_urls` only overrides."""
+
+    id: str
+    broker: str
+    base_urls: dict[str, str] = {}
+    ca_file: Path | None = None
+    login: str | None = None
+    source_address: _IpAddress | None = None
+    registered_ips: tuple[_IpAddress, ...] = ()
+    exclusive: bool = False
+    market_hours: Literal["enforce", "ignore"] = "enforce"
+    limits: Limits = Limits()
+    algo_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    market_orders: Literal["protect", "reject", "pass"] = "protect"
+    protect_band: ProtectBand = ProtectBand()
+    quotes_from: str | None = None
+
+
+class Settings(_Section):
+    """The whole configuration. Paths are absolute once loaded."""
+
+    data_dir: Path = Path("data")
+    server: Server = Server()
+    logging: Logging = Logging()
+    groups: dict[str, dict[str, _Multiplier]] = {}
+    accounts: tuple[Account, ...] = ()
+
+    def account(self, account_id: str) -> Account:
+        """Return the account of that id. Raises `KeyError`."""
+        for account in self.accounts:
+            if account.id == account_id:
+                return account
+        raise KeyError(account_id)
