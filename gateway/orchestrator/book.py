@@ -1,0 +1,86 @@
+"""What one good read of a broker's order book says about a leg. Pure: it decides, others write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from adapters.sdk.errors import ReasonCode
+from adapters.sdk.models import BrokerOrder, BrokerOrderState
+from gateway.orders.records import Leg, Reason
+from gateway.orders.states import AT_BROKER, BROKER_FINAL, LegState
+
+# PENDING is an order that the exchange has not acknowledged: for a leg that is still ACKED.
+_STATES: dict[BrokerOrderState, LegState] = {
+    BrokerOrderState.PENDING: LegState.ACKED,
+    BrokerOrderState.OPEN: LegState.OPEN,
+    BrokerOrderState.TRIGGER_PENDING: LegState.TRIGGER_PENDING,
+    BrokerOrderState.PARTIALLY_FILLED: LegState.PARTIALLY_FILLED,
+    BrokerOrderState.FILLED: LegState.FILLED,
+    BrokerOrderState.CANCELLED: LegState.CANCELLED,
+    BrokerOrderState.REJECTED: LegState.REJECTED,
+    BrokerOrderState.EXPIRED: LegState.EXPIRED,
+}
+
+
+class BookView:
+    """One whole, good read of an account's order book, begun at `begun_us`."""
+
+    def __init__(self, rows: list[BrokerOrder], begun_us: int) -> None:
+        self.rows = rows
+        self.begun_us = begun_us
+        self._by_id = {row.broker_order_id: row for row in rows}
+        self._by_tag: dict[int, list[BrokerOrder]] = {}
+        for row in rows:
+            if row.broker_tag is not None:
+                self._by_tag.setdefault(row.broker_tag, []).append(row)
+
+    def order(self, broker_order_id: str | None) -> BrokerOrder | None:
+        return self._by_id.get(broker_order_id) if broker_order_id else None
+
+    def tagged(self, broker_tag: int) -> list[BrokerOrder]:
+        return self._by_tag.get(broker_tag, [])
+
+
+class LegChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that a book row asks for. `corrects` a final word of the broker's: alarm."""
+
+    state: LegState
+    event: str
+    fields: dict[str, Any]
+    corrects: bool = False
+
+
+def change_from_row(leg: Leg, row: BrokerOrder, as_of_us: int) -> LegChange | None:
+    """Return what `row` changes about an acknowledged leg, or None when it says nothing new.
+
+    A row whose status the adapter does not know changes no state; its fills still count.
+    """
+    state = _STATES[row.state] if row.state is not None else leg.state
+    if state is LegState.ACKED and leg.state in AT_BROKER | BROKER_FINAL:
+        state = leg.state
+    filled = max(row.filled_quantity, 0)
+    cancelled = leg.cancelled_quantity
+    if state in (LegState.CANCELLED, LegState.EXPIRED):
+        cancelled = max(leg.quantity - filled, 0)
+    fields: dict[str, Any] = {
+        "filled_quantity": filled,
+        "cancelled_quantity": cancelled,
+        "average_price": row.average_price if row.average_price else leg.average_price,
+        "exchange_order_id": row.exchange_order_id or leg.exchange_order_id,
+    }
+    if state is LegState.REJECTED and leg.state is not LegState.REJECTED:
+        fields["reason"] = Reason(
+            code=ReasonCode.EXCHANGE_REJECTED,
+            message=row.message or "rejected after the broker had taken it",
+            broker_message=row.message,
+        )
+    if state is leg.state and all(getattr(leg, name) == value for name, value in fields.items()):
+        return None
+    return LegChange(
+        state=state,
+        event="book" if state is not leg.state else "book_fill",
+        fields={**fields, "as_of_us": as_of_us},
+        corrects=leg.state in BROKER_FINAL and state is not leg.state,
+    )

@@ -1,0 +1,131 @@
+"""Orders that are still moving, in memory: the journal is the truth, this is its fresh copy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from gateway.orders.records import Leg, Order
+from gateway.orders.states import TERMINAL, LegState, Outcome, outcome_of, require
+from gateway.orders.times import now_us
+from gateway.store import LegEvent, Store
+
+
+class LiveLeg:
+    """One leg. Every change is journalled before it is believed; changes wait for each other."""
+
+    def __init__(self, order: LiveOrder, record: Leg, store: Store) -> None:
+        self.order = order
+        self.record = record
+        self._store = store
+        self._lock = asyncio.Lock()
+
+    @property
+    def state(self) -> LegState:
+        return self.record.state
+
+    async def change(
+        self,
+        new: LegState,
+        event: str,
+        *,
+        only_from: frozenset[LegState] | None = None,
+        broker_code: str | None = None,
+        broker_message: str | None = None,
+        ms: float | None = None,
+        details: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> bool:
+        """Move the leg to `new` (or change fields in the same state), durably.
+
+        `only_from`: do nothing and return False when the leg has moved on meanwhile.
+
+        Raises: `IllegalTransition`, `StoreBroken`.
+        """
+        async with self._lock:
+            old = self.record.state
+            if only_from is not None and old not in only_from:
+                return False
+            if new != old:
+                require(old, new)
+            at = now_us()
+            record = msgspec.structs.replace(self.record, state=new, updated_us=at, **fields)
+            await self._store.update_leg(
+                record,
+                old,
+                LegEvent(
+                    event=event,
+                    at_us=at,
+                    attempt=record.attempts,
+                    broker_code=broker_code,
+                    broker_message=broker_message,
+                    ms=ms,
+                    details=details or {},
+                ),
+            )
+            self.record = record
+        self.order.notify()
+        return True
+
+    def believe(self, record: Leg) -> None:
+        """Take over what is true although it could not be written: the journal is broken."""
+        self.record = record
+        self.order.notify()
+
+
+class LiveOrder:
+    """An order with its legs, and whoever waits for them."""
+
+    def __init__(self, order: Order, legs: list[Leg], store: Store) -> None:
+        self.order = order
+        self.legs = [LiveLeg(self, leg, store) for leg in legs]
+        self._waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def terminal(self) -> bool:
+        return all(leg.state in TERMINAL for leg in self.legs)
+
+    @property
+    def acked(self) -> bool:
+        """Every leg's broker has answered, or it will never be asked."""
+        return all(outcome_of(leg.state) is not Outcome.PENDING for leg in self.legs)
+
+    @property
+    def booked(self) -> bool:
+        """As `acked`, and every accepted leg was seen in its broker's book."""
+        return self.acked and all(leg.state is not LegState.ACKED for leg in self.legs)
+
+    def notify(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait_until(self, reached: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait for `reached`, at most `timeout_s`. An ended wait changes nothing."""
+        if reached():
+            return True
+        if timeout_s <= 0:
+            return False
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while not reached():
+            left = deadline - loop.time()
+            if left <= 0:
+                return False
+            waiter: asyncio.Future[None] = loop.create_future()
+            self._waiters.append(waiter)
+            timer = loop.call_later(left, _end_wait, waiter)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+        return True
+
+
+def _end_wait(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,233 @@
+"""From the order asked for to the legs it means: accounts and groups, units, first checks.
+
+Nothing here sends or writes. What is wrong for the order as a whole raises `Problem`; what is
+wrong at one account becomes that leg's reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import ROUND_DOWN, Decimal
+
+import msgspec
+
+from adapters.sdk.errors import Denied, ReasonCode
+from adapters.sdk.models import Instrument, InstrumentType, OrderType, PlaceOrder
+from gateway.orchestrator.account import Account
+from gateway.orders.problems import Problem
+from gateway.orders.records import Reason, Sent
+from gateway.orders.request import FieldError, OrderRequest, Require, problems_of
+
+FindInstrument = Callable[[str, str], Awaitable[Instrument | None]]
+
+
+class PlannedLeg(msgspec.Struct, kw_only=True):
+    """One leg before it has a tag. `denial` set: it will be journalled as DENIED, not sent."""
+
+    account: Account
+    quantity: int
+    instrument: Instrument | None = None
+    denial: Reason | None = None
+    sent: Sent | None = None
+    precheck: str = "skipped"
+
+    def place_order(self, request: OrderRequest, broker_tag: int) -> PlaceOrder:
+        """The order as the adapter gets it. Only for a leg without a denial."""
+        assert self.instrument is not None  # noqa: S101
+        return PlaceOrder(
+            broker_tag=broker_tag,
+            instrument=self.instrument,
+            side=request.side,
+            order_type=request.order_type,
+            product=request.product,
+            validity=request.validity,
+            quantity=self.quantity,
+            price=request.price,
+            trigger_price=request.trigger_price,
+            disclosed_quantity=request.disclosed_quantity,
+            amo=request.amo,
+        )
+
+
+class Planner:
+    """Knows the accounts and groups, and where instruments are looked up."""
+
+    def __init__(
+        self,
+        accounts: Mapping[str, Account],
+        groups: Mapping[str, Mapping[str, Decimal]],
+        find_instrument: FindInstrument,
+    ) -> None:
+        self._accounts = accounts
+        self._groups = groups
+        self._find_instrument = find_instrument
+
+    async def plan(self, request: OrderRequest, allowed: Callable[[str], bool]) -> list[PlannedLeg]:
+        """Resolve the request into legs, each checked as far as nothing need be asked.
+
+        `allowed` says which accounts the caller's key may use; others are unknown to it.
+
+        Raises: `Problem` for what is wrong with the request as a whole.
+        """
+        errors = problems_of(request)
+        multipliers = self._resolve(request, allowed, errors)
+        for account_id in request.quantities:
+            if account_id not in multipliers:
+                errors.append(
+                    FieldError(f"quantities.{account_id}", "is not among the order's accounts")
+                )
+        if request.slice:
+            errors.append(FieldError("slice", "slicing is not available yet; send smaller orders"))
+        if errors:
+            raise Problem(
+                422,
+                "invalid_order",
+                "; ".join(f"{error.field} {error.message}" for error in errors),
+                errors=errors,
+            )
+        legs = []
+        for account_id, multiplier in multipliers.items():
+            legs.append(await self._leg(request, self._accounts[account_id], multiplier))
+        if request.require is Require.ALL:
+            _deny_the_rest(legs)
+        return legs
+
+    def _resolve(
+        self, request: OrderRequest, allowed: Callable[[str], bool], errors: list[FieldError]
+    ) -> dict[str, Decimal]:
+        """Expand groups; list unknown and doubled accounts in `errors`."""
+        found: dict[str, Decimal] = {}
+        for index, name in enumerate(request.accounts):
+            field = f"accounts[{index}]"
+            members = self._members(name, allowed)
+            if members is None:
+                known = sorted(
+                    [account for account in self._accounts if allowed(account)]
+                    + [f"@{group}" for group in self._groups]
+                )
+                errors.append(
+                    FieldError(field, f"{name!r} is not known; known are {', '.join(known)}")
+                )
+                continue
+            for account_id, multiplier in members.items():
+                if account_id in found:
+                    errors.append(
+                        FieldError(field, f"{account_id} is named twice, here through {name}")
+                    )
+                found[account_id] = multiplier
+        return found
+
+    def _members(self, name: str, allowed: Callable[[str], bool]) -> dict[str, Decimal] | None:
+        if not name.startswith("@"):
+            known = name in self._accounts and allowed(name)
+            return {name: Decimal(1)} if known else None
+        group = self._groups.get(name[1:])
+        if group is None or not all(map(allowed, group)):
+            return None
+        return dict(group)
+
+    async def _leg(
+        self, request: OrderRequest, account: Account, multiplier: Decimal
+    ) -> PlannedLeg:
+        leg = PlannedLeg(account=account, quantity=0)
+        try:
+            leg.instrument = await self._find_instrument(account.broker, request.instrument)
+        except LookupError as error:
+            leg.denial = _reason(ReasonCode.INSTRUMENT_UNKNOWN, str(error))
+        leg.quantity = _quantity(request, account.id, multiplier, leg.instrument)
+        if leg.denial is None:
+            leg.denial = account.obstacle() or _judge(request, leg)
+        if leg.denial is None:
+            try:
+                account.adapter.check_order(leg.place_order(request, 0))
+            except Denied as error:
+                leg.denial = _reason(error.reason, error.message)
+        leg.precheck = "passed" if leg.denial is None else "failed"
+        return leg
+
+
+def _quantity(
+    request: OrderRequest, account_id: str, multiplier: Decimal, instrument: Instrument | None
+) -> int:
+    """Units for one account, rounded down to the lot; a quantity named for it is taken as it is."""
+    if account_id in request.quantities:
+        return request.quantities[account_id]
+    lot = instrument.lot_size if instrument else 1
+    if request.lots is not None:
+        lots = (request.lots * multiplier).to_integral_value(ROUND_DOWN)
+        return int(lots) * lot
+    units = int((request.quantity or 0) * multiplier)
+    if multiplier == 1:
+        return units
+    return units - units % lot
+
+
+def _judge(request: OrderRequest, leg: PlannedLeg) -> Reason | None:
+    """The checks against the instrument itself, in the order in which a trader would mend them."""
+    instrument = leg.instrument
+    if instrument is None:
+        return _reason(
+            ReasonCode.INSTRUMENT_UNKNOWN,
+            f"{request.instrument} is not in the instrument master of {leg.account.broker}",
+        )
+    if instrument.type is InstrumentType.INDEX:
+        return _reason(
+            ReasonCode.INSTRUMENT_BLOCKED, f"{request.instrument} is an index: quoted, not traded"
+        )
+    if leg.quantity == 0:
+        return _reason(
+            ReasonCode.LOT_SIZE,
+            f"the quantity for {leg.account.id} rounds down to zero lots of {instrument.lot_size}",
+        )
+    if leg.quantity % instrument.lot_size:
+        return _reason(
+            ReasonCode.LOT_SIZE,
+            f"quantity {leg.quantity} is not a multiple of the lot size {instrument.lot_size}",
+        )
+    for field, price in (("price", request.price), ("trigger_price", request.trigger_price)):
+        if price is not None and price % instrument.tick_size:
+            return _reason(
+                ReasonCode.TICK_SIZE,
+                f"{field} {price} is not a multiple of the tick size {instrument.tick_size}",
+            )
+    return _judge_market(request, leg)
+
+
+def _judge_market(request: OrderRequest, leg: PlannedLeg) -> Reason | None:
+    """What the account's policy says of orders without a limit price."""
+    if request.order_type in (OrderType.LIMIT, OrderType.SL):
+        return None
+    policy = leg.account.policy.market_orders
+    if policy == "pass":
+        return None
+    if policy == "reject":
+        return _reason(
+            ReasonCode.ORDER_TYPE_NOT_ALLOWED,
+            f"{leg.account.id} takes no {request.order_type} orders (market_orders: reject);"
+            " send LIMIT or SL",
+        )
+    return _reason(
+        ReasonCode.PRICE_UNAVAILABLE,
+        f"{request.order_type} orders of {leg.account.id} are protected by a limit around a fresh"
+        " price, and no price source is connected; send LIMIT or SL",
+    )
+
+
+def _deny_the_rest(legs: list[PlannedLeg]) -> None:
+    """With `require: all`, one leg that fails its checks keeps every other one here."""
+    failed = next((leg for leg in legs if leg.denial is not None), None)
+    if failed is None or failed.denial is None:
+        return
+    for leg in legs:
+        if leg.denial is None:
+            leg.denial = Reason(
+                code=failed.denial.code,
+                message=f"not sent because {failed.account.id} failed its checks (require: all):"
+                f" {failed.denial.message}",
+                details={"account": failed.account.id},
+                retryable=True,
+            )
+
+
+def _reason(code: ReasonCode, message: str) -> Reason:
+    return Reason(code=code, message=message, retryable=False)
