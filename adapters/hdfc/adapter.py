@@ -1,0 +1,135 @@
+"""The hdfc adapter: InvestRight behind the gateway's interface."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from adapters.hdfc import master, orders, parse
+from adapters.hdfc.client import HdfcClient, Key
+from adapters.hdfc.config import CAPABILITIES
+from adapters.hdfc.login import Login
+from adapters.sdk.errors import BadAnswer, LoginExpired, NotSupported
+from adapters.sdk.interface import AdapterContext, Capabilities, SendGate
+from adapters.sdk.models import (
+    BrokerOrder,
+    CancelRequested,
+    Instrument,
+    LoginStep,
+    OrderRef,
+    OtpRequired,
+    Placed,
+    PlaceOrder,
+    Session,
+)
+from adapters.sdk.transport import OrderTransport, Timeouts, WebTransport
+
+MASTER_FILE = "ir-security-master.csv"
+
+
+class HdfcAdapter:
+    """One HDFC Securities account. Keeps no order state; repeats nothing."""
+
+    def __init__(self, context: AdapterContext) -> None:
+        base_url = context.base_urls["api"]
+        timeouts = Timeouts(connect_s=context.connect_timeout_s, answer_s=context.answer_timeout_s)
+        source, ca_file = context.source_address, context.ca_file
+        self._orders = OrderTransport(
+            base_url, timeouts=timeouts, source_address=source, ca_file=ca_file
+        )
+        self._web = WebTransport(
+            base_url, timeouts=timeouts, source_address=source, ca_file=ca_file
+        )
+        self._client = HdfcClient(self._orders, self._web, read_timeout_s=context.read_timeout_s)
+        self._login = Login(self._client, base_url, context.login)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
+
+    async def close(self) -> None:
+        await self._orders.close()
+        await self._web.close()
+
+    async def begin_login(self, credentials: Mapping[str, str]) -> LoginStep:
+        return await self._login.begin(credentials)
+
+    async def submit_otp(
+        self, credentials: Mapping[str, str], pending: Mapping[str, str], otp: str
+    ) -> LoginStep:
+        return await self._login.submit_otp(credentials, pending, otp)
+
+    async def resend_otp(
+        self, credentials: Mapping[str, str], pending: Mapping[str, str]
+    ) -> OtpRequired:
+        return await self._login.resend_otp(credentials, pending)
+
+    async def submit_redirect(
+        self, credentials: Mapping[str, str], pending: Mapping[str, str], url: str
+    ) -> LoginStep:
+        return await self._login.submit_redirect(credentials, pending, url)
+
+    async def prove_session(self, session: Session) -> str:
+        return await self._login.prove(_key(session))
+
+    async def logout(self, session: Session) -> None:
+        """Do nothing: InvestRight documents no logout, the token is only forgotten."""
+
+    async def warm(self, session: Session) -> None:
+        await self._orders.warm()
+
+    def is_warm(self) -> bool:
+        return self._orders.is_warm()
+
+    def check_order(self, order: PlaceOrder) -> None:
+        orders.check(order)
+
+    async def place_order(self, session: Session, order: PlaceOrder, gate: SendGate) -> Placed:
+        orders.check(order)
+        answer = await self._client.post_orders_regular(_key(session), orders.body(order), gate)
+        return parse.parse_placed(answer)
+
+    async def cancel_order(
+        self, session: Session, ref: OrderRef, gate: SendGate | None = None
+    ) -> CancelRequested:
+        answer = await self._client.delete_orders_regular(_key(session), ref.broker_order_id, gate)
+        return parse.parse_cancel(answer, ref.broker_order_id)
+
+    async def order_book(self, session: Session) -> list[BrokerOrder]:
+        return parse.parse_order_book(await self._client.get_orders(_key(session)))
+
+    async def get_order(self, session: Session, ref: OrderRef) -> BrokerOrder | None:
+        answer = await self._client.get_order(_key(session), ref.broker_order_id)
+        return parse.parse_single_order(answer, ref.broker_order_id)
+
+    async def find_by_tag(self, session: Session, broker_tag: int) -> list[BrokerOrder]:
+        raise NotSupported("hdfc: the order book cannot be asked for a reference number")
+
+    async def download_master(self, session: Session | None, folder: Path) -> list[Path]:
+        """Fetch the security master, which needs no login, and walk it once.
+
+        Raises:
+            BadAnswer: the header is another one, or the file is empty or cut short.
+        """
+        path = folder / MASTER_FILE
+        fresh = folder / f"{MASTER_FILE}.new"
+        try:
+            await self._client.download_security_master(fresh)
+            await asyncio.to_thread(master.check_file, fresh)
+            await asyncio.to_thread(fresh.replace, path)
+        except ValueError as error:
+            raise BadAnswer(f"HDFC: the security master is unusable: {error}") from None
+        finally:
+            fresh.unlink(missing_ok=True)
+        return [path]
+
+    def read_master(self, files: Iterable[Path]) -> Iterator[Instrument]:
+        return master.read_master(files)
+
+
+def _key(session: Session) -> Key:
+    api_key = session.extra.get("api_key")
+    if not api_key:
+        raise LoginExpired("HDFC: the stored session lacks its API key", created_nothing=True)
+    return Key(api_key, session.token)

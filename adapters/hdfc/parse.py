@@ -1,0 +1,223 @@
+"""InvestRight's order bodies to our models and errors. No I/O.
+
+A book is parsed whole or not at all: a row without its id or quantity raises, because a part of
+a book would prove an order absent that is not.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from adapters.hdfc.constants import (
+    IST,
+    ORDER_TYPE_FROM_WIRE,
+    PRODUCT_FROM_WIRE,
+    SIDE_FROM_WIRE,
+    VALIDITY_FROM_WIRE,
+)
+from adapters.hdfc.envelope import (
+    Answer,
+    Members,
+    Unreadable,
+    integer,
+    is_null,
+    items,
+    members,
+    number,
+    scrub,
+    text,
+)
+from adapters.hdfc.refusals import is_not_found, is_success, read_error, write_error
+from adapters.hdfc.statuses import order_state
+from adapters.sdk.errors import BadAnswer
+from adapters.sdk.models import BrokerOrder, CancelRequested, Placed
+
+_ORDER_ID = re.compile(r"[!-~]{1,64}")
+_TAG = re.compile(r"[1-9][0-9]{14}")
+_CENT_OF_A_PAISA = Decimal("0.0001")
+# The glossary misspells the field, so both are read (dossier hdfc 5.6).
+_REFERENCE_NAMES = ("external_reference_number", "external_reference_rumber")
+
+
+def parse_placed(answer: Answer) -> Placed:
+    """Read the answer to a place: an id, or the error it stands for.
+
+    Raises:
+        Refused, LoginExpired, BadAnswer: see `refusals`.
+
+    Source: dossier hdfc 4.1, 5.1.
+    """
+    return Placed(broker_order_id=_order_id(answer, "order"), message=answer.message())
+
+
+def parse_cancel(answer: Answer, broker_order_id: str) -> CancelRequested:
+    """Read the answer to a cancel. Success names the same order; another id settles nothing.
+
+    Raises:
+        Refused, LoginExpired, BadAnswer: see `refusals`.
+    """
+    named = _order_id(answer, "cancel")
+    if named != broker_order_id:
+        raise BadAnswer("HDFC: the cancel was answered for another order", status=answer.status)
+    return CancelRequested(broker_order_id=named, message=answer.message())
+
+
+def parse_order_book(answer: Answer) -> list[BrokerOrder]:
+    """Read the day's orders, in the broker's order.
+
+    No orders is an empty list, null or no data inside a success; an error that merely sounds
+    like "no data" is not believed, since an empty book proves orders absent (dossier 12.5).
+
+    Raises:
+        LoginExpired, BadAnswer
+    """
+    if not is_success(answer):
+        raise read_error(answer, "the order book")
+    data = (answer.members or {}).get("data")
+    if is_null(data):
+        return []
+    rows = items(data)
+    if rows is None:
+        raise BadAnswer("HDFC: the order book is not a list", status=answer.status)
+    return [_order(row, answer) for row in rows]
+
+
+def parse_single_order(answer: Answer, broker_order_id: str) -> BrokerOrder | None:
+    """Read one order, which comes as a list of one; None when the broker knows no such order.
+
+    Raises:
+        LoginExpired, BadAnswer: also when only other orders are listed.
+
+    Source: dossier hdfc 5.1, 12.4.
+    """
+    if is_not_found(answer):
+        return None
+    orders = parse_order_book(answer)
+    mine = [order for order in orders if order.broker_order_id == broker_order_id]
+    if len(mine) != 1 and orders:
+        raise BadAnswer("HDFC: the single order is not the one asked for", status=answer.status)
+    return mine[0] if mine else None
+
+
+def _order_id(answer: Answer, action: str) -> str:
+    if is_success(answer):
+        data = members((answer.members or {}).get("data")) or {}
+        order_id = text(data.get("order_id"))
+        if order_id and _ORDER_ID.fullmatch(order_id):
+            return order_id
+        raise BadAnswer(f"HDFC: the {action} succeeded without an order id", status=answer.status)
+    raise write_error(answer, action)
+
+
+def _order(raw: msgspec.Raw, answer: Answer) -> BrokerOrder:
+    row = members(raw)
+    if row is None:
+        raise BadAnswer("HDFC: the order book holds a row that is no order", status=answer.status)
+    try:
+        return _order_of(row, answer)
+    except Unreadable as error:
+        raise BadAnswer(f"HDFC: unreadable order row: {error}", status=answer.status) from None
+
+
+def _order_of(row: Members, answer: Answer) -> BrokerOrder:
+    order_id = text(row.get("order_id"))
+    quantity = _whole(row, "quantity")
+    if order_id is None or not _ORDER_ID.fullmatch(order_id):
+        raise Unreadable("no order_id")
+    if quantity is None:
+        raise Unreadable("no quantity")
+    filled = _whole(row, "filled_quantity") or 0
+    order_type = ORDER_TYPE_FROM_WIRE.get(_upper(row, "order_type"))
+    exchange_order_id = text(row.get("exchange_order_id"))
+    words = text(row.get("status_message")) or text(row.get("status_message_raw"))
+    status = text(row.get("status")) or ""
+    return BrokerOrder(
+        broker_order_id=order_id,
+        state=order_state(
+            status,
+            quantity=quantity,
+            filled=filled,
+            pending=_whole(row, "pending_quantity"),
+            at_exchange=exchange_order_id is not None,
+            is_stop=order_type is not None and order_type.startswith("SL"),
+        ),
+        raw_state=scrub(status, answer.secrets),
+        codes=_codes(row),
+        side=SIDE_FROM_WIRE.get(_upper(row, "transaction_type")),
+        order_type=order_type,
+        product=PRODUCT_FROM_WIRE.get(_upper(row, "product")),
+        quantity=quantity,
+        filled_quantity=filled,
+        validity=VALIDITY_FROM_WIRE.get(_upper(row, "validity")),
+        price=_price(row, "price"),
+        trigger_price=_price(row, "trigger_price"),
+        average_price=_average_price(row, filled),
+        broker_tag=_broker_tag(row),
+        exchange_order_id=exchange_order_id,
+        message=scrub(words, answer.secrets) if words else None,
+        placed_at=_time(text(row.get("order_timestamp"))),
+    )
+
+
+def _codes(row: Members) -> dict[str, str]:
+    names = ("exchange", "instrument_segment", "security_id")
+    return {name: value for name in names if (value := text(row.get(name))) is not None}
+
+
+def _whole(row: Members, name: str) -> int | None:
+    try:
+        value = integer(row.get(name))
+    except Unreadable as error:
+        raise Unreadable(f"{name} is {error}") from None
+    if value is not None and value < 0:
+        raise Unreadable(f"{name} is negative")
+    return value
+
+
+def _decimal(row: Members, name: str) -> Decimal | None:
+    try:
+        return number(row.get(name))
+    except Unreadable as error:
+        raise Unreadable(f"{name} is {error}") from None
+
+
+def _price(row: Members, name: str) -> Decimal | None:
+    # Zero stands for "none" on this wire (dossier hdfc 5.2).
+    value = _decimal(row, name)
+    return value or None
+
+
+def _average_price(row: Members, filled: int) -> Decimal | None:
+    """Prefer the value over the fills: `average_price` is 0.0 even on fully traded rows (5.6)."""
+    average = _price(row, "average_price")
+    if average is not None or filled == 0:
+        return average
+    traded = _price(row, "total_traded_value")
+    if traded is None:
+        return None
+    exact = (traded / filled).quantize(_CENT_OF_A_PAISA)
+    return exact.quantize(Decimal("0.01")) if exact == exact.quantize(Decimal("0.01")) else exact
+
+
+def _broker_tag(row: Members) -> int | None:
+    """Read our tag back; anything but 15 digits is the broker's own or somebody else's (5.7)."""
+    for name in _REFERENCE_NAMES:
+        written = (text(row.get(name)) or "").lstrip("0")
+        if _TAG.fullmatch(written):
+            return int(written)
+    return None
+
+
+def _time(written: str | None) -> datetime | None:
+    try:
+        return datetime.strptime(written or "", "%d/%m/%Y %H:%M:%S").replace(tzinfo=IST)
+    except ValueError:
+        return None
+
+
+def _upper(row: Members, name: str) -> str:
+    return (text(row.get(name)) or "").upper()
