@@ -53,11 +53,12 @@ Use, in a test:
     ...
     await simulator.stop()
 
-Options are `rows` and the fields of `EngineSettings`. Faults: see `faults`. Control plane
-under `/_sim/`: see `control`.
+Options are `rows` and the fields of `EngineSettings`. Faults: see `faults` and `actions`.
+Control plane under `/_sim/`: see `control`.
 """
 
 from adapters.sdk.simulator.account import Account, Funds, Holding, Position
+from adapters.sdk.simulator.actions import Action, FaultError
 from adapters.sdk.simulator.base import BrokerSimulator, SimSession
 from adapters.sdk.simulator.clock import IST, Clock, ManualClock, system_clock
 from adapters.sdk.simulator.engine import Engine, EngineSettings
@@ -79,6 +80,7 @@ from adapters.sdk.simulator.universe import Contract, Universe
 __all__ = [
     "IST",
     "Account",
+    "Action",
     "BrokerSimulator",
     "CallKind",
     "Clock",
@@ -87,6 +89,7 @@ __all__ = [
     "EngineRefusal",
     "EngineSettings",
     "Fault",
+    "FaultError",
     "FaultPlan",
     "Fill",
     "Funds",

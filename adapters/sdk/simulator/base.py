@@ -7,7 +7,7 @@ import ssl
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,9 @@ from adapters.sdk.simulator.http import CallKind, Route, Router, SimRequest, Sim
 from adapters.sdk.simulator.orders import SimOrder, Trade
 from adapters.sdk.simulator.server import SimServer
 from adapters.sdk.simulator.universe import Universe
+
+_ORDER_MESSAGES = frozenset({CallKind.PLACE, CallKind.MODIFY, CallKind.CANCEL})
+_SECOND = timedelta(seconds=1)
 
 
 class SimSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +92,8 @@ class BrokerSimulator(ABC):
         self.calls: Counter[CallKind] = Counter()
         self.violations: Counter[tuple[CallKind, str]] = Counter()
         self.requests: deque[RequestRecord] = deque(maxlen=1000)
+        self.peak_order_messages = 0
+        self._last_second: deque[datetime] = deque()
         self.router = Router(self.routes())
         self.control = ControlPlane(self)
         self._server = SimServer(self, tls=tls)
@@ -141,6 +146,8 @@ class BrokerSimulator(ABC):
 
     def visible_order(self, request: SimRequest, broker_order_id: str) -> SimOrder | None:
         """Return one order as this read shows it, or None where it does not (yet)."""
+        if request.omit is None:
+            return self.engine.visible_order(broker_order_id, lag_ms=request.lag_ms)
         for order in self.visible_orders(request):
             if order.broker_order_id == broker_order_id:
                 return order
@@ -197,10 +204,14 @@ class BrokerSimulator(ABC):
 
     def record(self, request: SimRequest) -> None:
         """Count a request that was read."""
+        now = self.clock()
         self.calls[request.kind] += 1
-        self.requests.append(
-            RequestRecord(self.clock(), request.kind, request.method, request.path)
-        )
+        self.requests.append(RequestRecord(now, request.kind, request.method, request.path))
+        if request.kind in _ORDER_MESSAGES:
+            self._last_second.append(now)
+            while now - self._last_second[0] >= _SECOND:
+                self._last_second.popleft()
+            self.peak_order_messages = max(self.peak_order_messages, len(self._last_second))
 
     def reset(self) -> None:
         """Empty the ledger, the counts and the faults; sessions stay open."""
@@ -209,10 +220,16 @@ class BrokerSimulator(ABC):
         self.calls.clear()
         self.violations.clear()
         self.requests.clear()
+        self.peak_order_messages = 0
+        self._last_second.clear()
         self.on_reset()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen, and return the port. The control plane gets a second port of its own."""
+        """Listen, and return the port.
+
+        The control plane gets a second port of its own, plain HTTP even where `tls` is set.
+        Raises `OSError` when the port is taken.
+        """
         return await self._server.start(host, port)
 
     async def stop(self) -> None:

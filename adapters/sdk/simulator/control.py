@@ -1,6 +1,7 @@
 """The control plane under `/_sim/`: what tests, demos and checkers ask a simulator.
 
-    GET  ledger            every order that the exchange accepted (`?tag=`), counts by kind of call
+    GET  ledger            every order that the exchange accepted (`?tag=`), counts by kind of
+                           call, most order messages (place, modify, cancel) within one second
     POST faults            one rule or a list of them (see `faults`); a 400 says what is wrong
     GET, DELETE faults     what is in force; lift it all
     POST reset             empty ledger, counts, faults and prices; sessions stay
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from adapters.sdk.models import Exchange
-from adapters.sdk.simulator.faults import FaultError
+from adapters.sdk.simulator.actions import FaultError
 from adapters.sdk.simulator.http import SimRequest, SimResponse
 from adapters.sdk.simulator.orders import EngineRefusal, SimOrder
 from adapters.sdk.simulator.universe import Contract
@@ -107,6 +108,7 @@ class ControlPlane:
             "broker": self._simulator.broker,
             "orders": [_row(order) for order in orders if tag is None or order.tag == tag],
             "calls": dict(self._simulator.calls),
+            "peak_order_messages": self._simulator.peak_order_messages,
         }
 
     def _add_faults(self, request: SimRequest) -> dict[str, Any]:

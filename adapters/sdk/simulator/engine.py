@@ -173,20 +173,32 @@ class Engine:
         """Change a live order; None keeps a value. `quantity` is the new total, fills included.
 
         Raises:
-            EngineRefusal: the order is final, or the quantity is not above what has filled.
+            EngineRefusal: the order is final, the quantity is not above what has filled, or
+                the changed order breaks tick, lot, freeze quantity or circuit.
         """
         self.advance()
         if order.is_final:
             raise EngineRefusal(ReasonCode.BROKER_REJECTED, f"Order is {order.state.value}")
-        if quantity is not None and quantity <= order.filled_quantity:
+        changed = NewOrder(
+            contract=order.contract,
+            side=order.side,
+            order_type=order_type or order.order_type,
+            product=order.product,
+            quantity=order.quantity if quantity is None else quantity,
+            validity=validity or order.validity,
+            price=order.price if price is None else price,
+            trigger_price=order.trigger_price if trigger_price is None else trigger_price,
+        )
+        if changed.quantity <= order.filled_quantity:
             raise EngineRefusal(ReasonCode.INVALID_ORDER, "Quantity is not above the traded one")
-        if quantity is not None:
-            order.opening_quantity = max(0, order.opening_quantity + quantity - order.quantity)
-            order.quantity = quantity
-        order.price = price if price is not None else order.price
-        order.trigger_price = trigger_price if trigger_price is not None else order.trigger_price
-        order.order_type = order_type or order.order_type
-        order.validity = validity or order.validity
+        refusal = _check_reference(changed) if self.settings.strict_reference else None
+        if refusal is not None:
+            raise EngineRefusal(refusal.reason, refusal.message)
+        growth = changed.quantity - order.quantity
+        order.opening_quantity = max(0, order.opening_quantity + growth)
+        order.quantity, order.order_type = changed.quantity, changed.order_type
+        order.validity = changed.validity
+        order.price, order.trigger_price = changed.price, changed.trigger_price
         if disclosed_quantity is not None:
             order.disclosed_quantity = disclosed_quantity
         order.modified = True
@@ -232,10 +244,18 @@ class Engine:
         """Return what a book read shows: orders at least `lag_ms` (default: the setting) old."""
         lag = self.settings.book_lag_ms if lag_ms is None else lag_ms
         orders = self.orders
-        if not lag:
-            return orders
         horizon = self._clock() - timedelta(milliseconds=lag)
-        return [order for order in orders if order.accepted_at <= horizon]
+        while lag and orders and orders[-1].accepted_at > horizon:
+            orders.pop()
+        return orders
+
+    def visible_order(self, broker_order_id: str, *, lag_ms: int | None = None) -> SimOrder | None:
+        """Return one order as `visible_orders` would show it, or None."""
+        lag = self.settings.book_lag_ms if lag_ms is None else lag_ms
+        order = self.get(broker_order_id)
+        if order is None or self._clock() - order.accepted_at < timedelta(milliseconds=lag):
+            return None
+        return order
 
     # The market
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from adapters.sdk.simulator.faults import Action, Effects
+from adapters.sdk.simulator.actions import Action
+from adapters.sdk.simulator.faults import Effects
 from adapters.sdk.simulator.http import SimRequest, SimResponse
 
 if TYPE_CHECKING:
-    from adapters.sdk.simulator.server import Connection, SimServer
+    from adapters.sdk.simulator.connection import Connection
+    from adapters.sdk.simulator.server import SimServer
 
 _NOT_ACCEPTED = frozenset(
     {

@@ -37,7 +37,8 @@ class CallKind(StrEnum):
 class SimRequest:
     """One request as the simulated broker read it. Header names are lower case.
 
-    `params` holds the route's path parameters, decoded. `lag_ms` and `omit` are what the book
+    `params` holds the route's path parameters and `query` the query's, both decoded; the last
+    one wins where a name is repeated. `lag_ms` and `omit` are what the book
     faults asked for; handlers need not look, `BrokerSimulator.visible_orders` does.
     """
 
@@ -50,7 +51,7 @@ class SimRequest:
         "omit",
         "params",
         "path",
-        "raw_query",
+        "query",
     )
 
     def __init__(
@@ -66,7 +67,9 @@ class SimRequest:
     ) -> None:
         self.method = method
         self.path = path
-        self.raw_query = raw_query
+        self.query: dict[str, str] = (
+            dict(parse_qsl(raw_query, keep_blank_values=True)) if raw_query else {}
+        )
         self.headers: dict[str, str] = dict(headers or {})
         self.body = body
         self.params: dict[str, str] = dict(params or {})
@@ -75,18 +78,16 @@ class SimRequest:
         self.omit: Mapping[str, Any] | None = None
 
     @property
-    def query(self) -> dict[str, str]:
-        """The query's parameters; the last one wins where a name is repeated."""
-        return dict(parse_qsl(self.raw_query, keep_blank_values=True))
-
-    @property
     def content_type(self) -> str:
         """The media type without its parameters, lower case, or an empty string."""
         return self.headers.get("content-type", "").split(";")[0].strip().lower()
 
     def json(self) -> Any:
         """Decode the body. Raises `ValueError` when it is not JSON."""
-        return msgspec.json.decode(self.body)
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from error
 
     def form(self) -> dict[str, str]:
         """Decode the body as a URL-encoded form. Raises `ValueError` when it is not UTF-8."""
@@ -129,13 +130,15 @@ class SimResponse:
             self.body = b"".join(self.body)
         return self.body
 
-    def head(self, *, length: int | None) -> bytes:
+    def head(self, *, length: int | None, keep_alive: bool = True) -> bytes:
         """Write the status line and headers. `length` None means chunked."""
         lines = [f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Unknown')}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         lines.append(
             "transfer-encoding: chunked" if length is None else f"content-length: {length}"
         )
+        if not keep_alive:
+            lines.append("connection: close")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 

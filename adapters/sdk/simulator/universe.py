@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -95,7 +96,7 @@ class Universe:
 
     def __init__(self, today: date, *, rows: int = 0) -> None:
         self.today = today
-        self.core: tuple[Contract, ...] = tuple(_core(today))
+        self.core: tuple[Contract, ...] = _core(today)
         self._synthetic_count = max(0, min(rows, _MOST_ROWS) - len(self.core))
         self._synthetic_expiries = expiries.monthly(today, 3, expiries.TUESDAY)
         self._by_key = {contract.key: contract for contract in self.core}
@@ -125,14 +126,17 @@ class Universe:
         return None
 
     def by_instrument(self, instrument: str) -> Contract | None:
-        """Find a contract by its canonical id; synthetic ones are searched one by one."""
+        """Find a contract by its canonical id."""
         found = self._by_instrument.get(instrument)
-        if found is None and ":SYN" in instrument:
-            exchange = Exchange(instrument.partition(":")[0])
-            for contract in self.contracts(exchange):
-                if contract.instrument == instrument:
-                    return contract
-        return found
+        block = instrument.partition(":SYN")[2][:5]
+        if found is not None or not block.isdecimal():
+            return found
+        first = (int(block) - 1) * _SYNTHETIC_BLOCK
+        for number in range(max(0, first), min(first + _SYNTHETIC_BLOCK, self._synthetic_count)):
+            contract = _synthetic(number, self._synthetic_expiries)
+            if contract.instrument == instrument:
+                return contract
+        return None
 
 
 _MOST_ROWS = 600_000
@@ -191,7 +195,12 @@ _CHAINS: tuple[_Chain, ...] = (
 )
 
 
-def _core(today: date) -> Iterator[Contract]:
+@lru_cache(maxsize=4)
+def _core(today: date) -> tuple[Contract, ...]:
+    return tuple(_walk_core(today))
+
+
+def _walk_core(today: date) -> Iterator[Contract]:
     for exchange, symbol, token, root, price in _INDICES:
         yield Contract(
             exchange=exchange,
