@@ -1,0 +1,137 @@
+"""Fyers' REST calls in Fyers' words: builds requests, sends them, decodes the envelope.
+
+Trading calls and order reads go over the order transport, everything else over the web
+transport. Nothing here knows the unified models, and nothing is ever repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from adapters.fyers.parse import Envelope, decode_envelope
+from adapters.sdk.interface import AdapterContext, SendGate
+from adapters.sdk.transport import HttpRequest, OrderTransport, Timeouts, WebTransport
+
+_JSON: Final = ("Content-Type", "application/json")
+_VERSION: Final = ("version", "3")
+# Prices are written by their digits, never through a float.
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+def authcode_url(login_url: str, *, app_id: str, redirect_uri: str, state: str) -> str:
+    """Build the login page's URL (dossier 3.1 step 1)."""
+    query = {
+        "client_id": app_id,
+        "redirect_uri": redirect_uri,
+        "response_type": "code",
+        "state": state,
+    }
+    return f"{login_url}/generate-authcode?{urlencode(query)}"
+
+
+def app_id_hash(app_id: str, secret_key: str) -> str:
+    """Hash what the code exchange wants; the app id keeps its suffix (dossier 3.1 step 4)."""
+    return hashlib.sha256(f"{app_id}:{secret_key}".encode()).hexdigest()
+
+
+class FyersClient:
+    """One account's connections to Fyers.
+
+    `authorization` is `<app_id>:<access_token>`, the whole header (dossier 2). Every method
+    raises what the transport raises, and what `decode_envelope` raises.
+    """
+
+    def __init__(self, context: AdapterContext) -> None:
+        self._read_timeout_s = context.read_timeout_s
+        self._orders = OrderTransport(
+            context.base_urls["api"],
+            timeouts=Timeouts(
+                connect_s=context.connect_timeout_s, answer_s=context.answer_timeout_s
+            ),
+            source_address=context.source_address,
+            ca_file=context.ca_file,
+        )
+        self._api = self._web(context, "api")
+        self._master = self._web(context, "master")
+
+    def _web(self, context: AdapterContext, host: str) -> WebTransport:
+        return WebTransport(
+            context.base_urls[host],
+            timeouts=Timeouts(connect_s=context.connect_timeout_s, answer_s=context.read_timeout_s),
+            source_address=context.source_address,
+            ca_file=context.ca_file,
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._orders.close()
+        await self._api.close()
+        await self._master.close()
+
+    async def warm(self) -> None:
+        """Have a connection for orders stand ready, without sending a request."""
+        await self._orders.warm()
+
+    def is_warm(self) -> bool:
+        """Tell whether an order could go out now on a proven connection."""
+        return self._orders.is_warm()
+
+    async def post_validate_authcode(self, *, app_id_hash: str, code: str) -> Envelope:
+        """Exchange an authorisation code; the only call without a token (dossier 3.1)."""
+        body = {"grant_type": "authorization_code", "appIdHash": app_id_hash, "code": code}
+        request = HttpRequest(
+            "POST", "/validate-authcode", headers=(_JSON,), body=_ENCODER.encode(body)
+        )
+        return decode_envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
+
+    async def post_logout(self, authorization: str) -> Envelope:
+        """Revoke the token. The official SDK's body is JSON `null` (dossier 3.1 step 7)."""
+        request = _request("POST", "/logout", authorization, body=b"null")
+        return decode_envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
+
+    async def get_profile(self, authorization: str) -> Envelope:
+        """Read the profile (dossier 7.5)."""
+        request = _request("GET", "/profile", authorization)
+        return decode_envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
+
+    async def post_orders_sync(
+        self, authorization: str, order: dict[str, Any], gate: SendGate
+    ) -> Envelope:
+        """Place one order (dossier 5.2)."""
+        request = _request("POST", "/orders/sync", authorization, body=_ENCODER.encode(order))
+        return decode_envelope(await self._orders.send(request, gate=gate))
+
+    async def delete_order_sync(
+        self, authorization: str, order_id: str, gate: SendGate | None
+    ) -> Envelope:
+        """Cancel one order in the path form, which has no body to lose (dossier 5.1, 12.6)."""
+        target = f"/orders/{quote(order_id, safe='')}/sync"
+        request = _request("DELETE", target, authorization)
+        return decode_envelope(await self._orders.send(request, gate=gate))
+
+    async def get_orders(
+        self, authorization: str, *, order_id: str | None = None, order_tag: str | None = None
+    ) -> Envelope:
+        """Read the order book, or one order, or the orders of a tag (dossier 5.1)."""
+        query = {"id": order_id, "order_tag": order_tag}
+        wanted = urlencode({name: value for name, value in query.items() if value is not None})
+        request = _request("GET", f"/orders?{wanted}" if wanted else "/orders", authorization)
+        response = await self._orders.send(request, answer_timeout_s=self._read_timeout_s)
+        return decode_envelope(response)
+
+    async def download_master(
+        self, name: str, path: Path, *, timeout_s: float, max_bytes: int
+    ) -> None:
+        """Fetch one symbol master file, streamed to `path`; it needs no login (dossier 9.1)."""
+        request = HttpRequest("GET", f"/{name}")
+        await self._master.download(request, path, timeout_s=timeout_s, max_bytes=max_bytes)
+
+
+def _request(method: str, target: str, authorization: str, *, body: bytes = b"") -> HttpRequest:
+    headers = (("Authorization", authorization), _JSON, _VERSION)
+    return HttpRequest(method, target, headers=headers, body=body)

@@ -1,0 +1,57 @@
+"""What the Fyers adapter can do, where it connects, and what its owner must provide."""
+
+from __future__ import annotations
+
+from adapters.sdk.interface import Capabilities, CredentialField, TagEcho
+from adapters.sdk.models import Exchange, OrderType, Product, Validity
+
+LOGIN_LIFETIME_S = 300
+"""How long a login page may stay unanswered before its redirect is no longer taken."""
+
+MASTER_FILES = (
+    "NSE_CM_sym_master.json",
+    "BSE_CM_sym_master.json",
+    "NSE_FO_sym_master.json",
+    "BSE_FO_sym_master.json",
+    "NSE_CD_sym_master.json",
+    "MCX_COM_sym_master.json",
+)
+"""NSE commodity is left out, since no canonical exchange stands for it (dossier 9.1)."""
+
+MASTER_TIMEOUT_S = 300.0
+MASTER_MAX_BYTES = 512 * 1024 * 1024
+"""Over six times the largest file seen, NSE_FO with 83.9 MB (dossier 9.1)."""
+
+CAPABILITIES = Capabilities(
+    hosts={
+        "api": "https://api-t1.fyers.in/api/v3",
+        "data": "https://api-t1.fyers.in/data",
+        "login": "https://api-t1.fyers.in/api/v3",
+        "master": "https://public.fyers.in/sym_details",
+    },
+    login_kinds=("redirect",),
+    credentials=(
+        CredentialField(
+            name="app_id", help="App ID with its suffix, e.g. ABCD1234EF-100", secret=False
+        ),
+        CredentialField(name="secret_key", help="Secret ID of the app"),
+        CredentialField(
+            name="redirect_uri", help="Redirect URI exactly as registered for the app", secret=False
+        ),
+        CredentialField(
+            name="client_id",
+            help="Client code that a login must prove, e.g. FX0011",
+            secret=False,
+            required=False,
+        ),
+    ),
+    tag_echo=TagEcho.QUERYABLE,
+    # MCX and currency orders are counted in lots, which the dossier only infers (5.7).
+    exchanges=frozenset({Exchange.NSE, Exchange.BSE, Exchange.NFO, Exchange.BFO}),
+    order_types=frozenset(OrderType),
+    products=frozenset(Product),
+    validities=frozenset(Validity),
+    supports_amo=True,
+    absence_horizon_s=60.0,
+    orders_per_second=8,
+)
