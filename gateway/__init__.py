@@ -1,1 +1,1 @@
-"""The service: HTTP API, orchestrator, store, sessions, instruments, audit. Knows no broker by name."""
+"""The service: API, orchestrator, store, sessions, instruments. Knows no broker by name."""

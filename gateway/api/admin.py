@@ -1,0 +1,332 @@
+"""Accounts, keys, vault, instruments, health: what an operator looks at and sets up."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+
+from adapters.sdk.models import Instrument, InstrumentType, OptionType
+from gateway.api.auth import Keys
+from gateway.api.routing import Answer, Call, Route
+from gateway.orchestrator.account import Account
+from gateway.orchestrator.halt import Halt
+from gateway.orders.problems import Problem
+from gateway.orders.request import FieldError
+from gateway.orders.states import UNPROVEN
+from gateway.secrets.api_keys import ApiKey, ApiKeyError, Scope
+from gateway.sessions.manager import SessionManager, SessionView
+from gateway.store import Store
+
+
+class AccountView(msgspec.Struct, kw_only=True):
+    account: str
+    broker: str
+    title: str
+    session: SessionView
+    unresolved: int
+    open_legs: int
+    ready: bool
+
+
+class AccountList(msgspec.Struct):
+    accounts: list[AccountView]
+
+
+class KeyView(msgspec.Struct, kw_only=True):
+    id: str
+    name: str
+    scopes: list[str]
+    accounts: list[str] | None
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class NewKey(KeyView, kw_only=True):
+    """The only answer that ever holds the key itself."""
+
+    key: str
+
+
+class KeyList(msgspec.Struct):
+    keys: list[KeyView]
+
+
+class KeyRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    name: str
+    scopes: list[str]
+    accounts: list[str] | None = None
+    expires_at: datetime | None = None
+
+
+class CredentialsRequest(msgspec.Struct, forbid_unknown_fields=True):
+    fields: Annotated[dict[str, str], msgspec.Meta(min_length=1, max_length=32)]
+
+
+class InstrumentView(msgspec.Struct, kw_only=True):
+    instrument: str
+    exchange: str
+    symbol: str
+    name: str
+    type: InstrumentType
+    underlying: str | None
+    expiry: str | None
+    strike: Decimal | None
+    option_type: OptionType | None
+    lot_size: int
+    tick_size: Decimal
+    freeze_quantity: int | None
+    isin: str | None
+    brokers: dict[str, dict[str, str]]
+
+
+_decode_key = msgspec.json.Decoder(KeyRequest)
+_decode_credentials = msgspec.json.Decoder(CredentialsRequest)
+
+FindEverywhere = Callable[[str], Awaitable[dict[str, Instrument]]]
+RefreshMasters = Callable[[list[str] | None], Awaitable[dict[str, object]]]
+
+
+class AdminRoutes:
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        accounts: dict[str, Account],
+        sessions: SessionManager,
+        halt: Halt,
+        find_instrument: FindEverywhere,
+        refresh_masters: RefreshMasters,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._accounts = accounts
+        self._sessions = sessions
+        self._halt = halt
+        self._find_instrument = find_instrument
+        self._refresh_masters = refresh_masters
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                method="GET",
+                path="/livez",
+                scope=None,
+                handler=self.live,
+                summary="Whether the process answers",
+                tag="health",
+            ),
+            Route(
+                method="GET",
+                path="/readyz",
+                scope=None,
+                handler=self.ready,
+                summary="Whether orders can be taken",
+                tag="health",
+                statuses=(200, 503),
+            ),
+            Route(
+                method="GET",
+                path="/v1/accounts",
+                scope=Scope.READ,
+                handler=self.accounts,
+                summary="Accounts with their sessions and what is open at them",
+                tag="accounts",
+                response=AccountList,
+            ),
+            Route(
+                method="GET",
+                path="/v1/keys",
+                scope=Scope.ADMIN,
+                handler=self.list_keys,
+                summary="API keys, never their secrets",
+                tag="keys",
+                response=KeyList,
+            ),
+            Route(
+                method="POST",
+                path="/v1/keys",
+                scope=Scope.ADMIN,
+                handler=self.create_key,
+                summary="Make an API key; it is shown in this answer only",
+                tag="keys",
+                request=KeyRequest,
+                response=NewKey,
+                statuses=(201,),
+            ),
+            Route(
+                method="DELETE",
+                path="/v1/keys/{id}",
+                scope=Scope.ADMIN,
+                handler=self.revoke_key,
+                summary="Revoke an API key",
+                tag="keys",
+                statuses=(204,),
+            ),
+            Route(
+                method="PUT",
+                path="/v1/accounts/{account}/credentials",
+                scope=Scope.ADMIN,
+                handler=self.set_credentials,
+                summary="Seal an account's broker credentials",
+                tag="accounts",
+                request=CredentialsRequest,
+                statuses=(204,),
+            ),
+            Route(
+                method="GET",
+                path="/v1/instruments/{id}",
+                scope=Scope.READ,
+                handler=self.instrument,
+                summary="One contract, with every broker's own codes",
+                tag="instruments",
+                response=InstrumentView,
+            ),
+            Route(
+                method="POST",
+                path="/v1/instruments/refresh",
+                scope=Scope.OPERATE,
+                handler=self.refresh,
+                summary="Fetch the brokers' instrument masters again",
+                tag="instruments",
+                query={"brokers": "only these, separated by commas"},
+            ),
+        ]
+
+    async def live(self, call: Call) -> Answer:
+        return Answer(200, b"ok\n", content_type=b"text/plain")
+
+    async def ready(self, call: Call) -> Answer:
+        if self._halt.engaged:
+            return Answer(503, b"no\n", content_type=b"text/plain")
+        return Answer(200, b"ok\n", content_type=b"text/plain")
+
+    async def accounts(self, call: Call) -> Answer:
+        seen = [account for account in self._accounts.values() if call.who.allows(account.id)]
+        return Answer(body=AccountList([self._account_view(account) for account in seen]))
+
+    def _account_view(self, account: Account) -> AccountView:
+        legs = account.moving.values()
+        return AccountView(
+            account=account.id,
+            broker=account.broker,
+            title=account.plugin.title,
+            session=self._sessions.view(account.id),
+            unresolved=sum(1 for leg in legs if leg.state in UNPROVEN),
+            open_legs=len(legs),
+            ready=account.obstacle() is None and not self._halt.engaged,
+        )
+
+    async def list_keys(self, call: Call) -> Answer:
+        return Answer(body=KeyList([_key_view(key) for key in self._keys.all()]))
+
+    async def create_key(self, call: Call) -> Answer:
+        request: KeyRequest = call.decode(_decode_key)
+        unknown = [name for name in request.accounts or () if name not in self._accounts]
+        if unknown:
+            detail = f"accounts names {', '.join(unknown)}, which is not configured"
+            errors = [FieldError("accounts", "names an account that is not configured")]
+            raise Problem(422, "invalid_request", detail, errors=errors)
+        try:
+            minted = await self._keys.create(
+                request.name,
+                request.scopes,
+                request.accounts,
+                request.expires_at,
+                call.who.actor(),
+            )
+        except ApiKeyError as error:
+            field, _, message = str(error).partition(": ")
+            errors = [FieldError(field, message)]
+            raise Problem(422, "invalid_request", str(error), errors=errors) from error
+        view = msgspec.structs.asdict(_key_view(minted.record))
+        return Answer(201, NewKey(key=minted.text, **view))
+
+    async def revoke_key(self, call: Call) -> Answer:
+        if not await self._keys.revoke(call.params["id"], call.who.actor()):
+            raise Problem(404, "key_unknown", f"there is no key {call.params['id']!r} in use")
+        return Answer(204, b"")
+
+    async def set_credentials(self, call: Call) -> Answer:
+        account = self._accounts.get(call.params["account"])
+        if account is None:
+            known = ", ".join(self._accounts) or "none"
+            detail = f"there is no account {call.params['account']!r}; configured: {known}"
+            raise Problem(404, "account_unknown", detail)
+        request: CredentialsRequest = call.decode(_decode_credentials)
+        errors = credential_errors(account, request.fields)
+        if errors:
+            text = "; ".join(f"{error.field} {error.message}" for error in errors)
+            raise Problem(422, "invalid_request", text, errors=errors)
+        await self._store.set_credentials(account.id, request.fields, call.who.actor())
+        return Answer(204, b"")
+
+    async def instrument(self, call: Call) -> Answer:
+        listed = await self._find_instrument(call.params["id"])
+        if not listed:
+            raise Problem(
+                404,
+                "instrument_unknown",
+                f"no instrument master has {call.params['id']!r}; ids look like NSE:SBIN or"
+                " NFO:NIFTY30DEC25FUT",
+            )
+        return Answer(body=_instrument_view(listed))
+
+    async def refresh(self, call: Call) -> Answer:
+        brokers = call.query.get("brokers")
+        return Answer(
+            body={"masters": await self._refresh_masters(brokers.split(",") if brokers else None)}
+        )
+
+
+def credential_errors(account: Account, fields: dict[str, str]) -> list[FieldError]:
+    """Say which credential fields this broker does not have, and which it still needs."""
+    known = {field.name: field for field in account.plugin.capabilities.credentials}
+    errors = [
+        FieldError(name, f"is no credential of {account.broker}; it has {', '.join(known)}")
+        for name in fields
+        if name not in known
+    ]
+    errors.extend(
+        FieldError(name, "is required")
+        for name, field in known.items()
+        if field.required and not fields.get(name)
+    )
+    return errors
+
+
+def _key_view(key: ApiKey) -> KeyView:
+    return KeyView(
+        id=key.id,
+        name=key.name,
+        scopes=sorted(key.scopes),
+        accounts=sorted(key.accounts) if key.accounts is not None else None,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+    )
+
+
+def _instrument_view(listed: dict[str, Instrument]) -> InstrumentView:
+    """Show a contract once: what the brokers agree on, and each one's own codes."""
+    first = next(iter(listed.values()))
+    return InstrumentView(
+        instrument=first.instrument,
+        exchange=first.exchange,
+        symbol=first.symbol,
+        name=first.name,
+        type=first.type,
+        underlying=first.underlying,
+        expiry=first.expiry.isoformat() if first.expiry else None,
+        strike=first.strike,
+        option_type=first.option_type,
+        lot_size=first.lot_size,
+        tick_size=first.tick_size,
+        freeze_quantity=next(
+            (item.freeze_quantity for item in listed.values() if item.freeze_quantity), None
+        ),
+        isin=next((item.isin for item in listed.values() if item.isin), None),
+        brokers={broker: item.codes for broker, item in listed.items()},
+    )

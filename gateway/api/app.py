@@ -1,0 +1,173 @@
+"""The ASGI application: one wrapper around every route, so that no handler sees raw HTTP.
+
+The wrapper gives each request an id, authenticates, reads the body within bounds, and turns
+whatever happens into an answer: a `Problem` as it says, anything else into a bare 500.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from blacksheep import Application, Content, Request, Response
+
+from gateway.api.auth import Keys, control_caller
+from gateway.api.problems import plain_problem, problem_answer
+from gateway.api.routing import MAX_BODY_BYTES, Answer, Call, Route, encode
+from gateway.orders.problems import Problem
+from gateway.store import StoreBroken
+
+log = logging.getLogger(__name__)
+
+CONTROL_SCOPE = "brokergate.control"
+_REQUEST_ID = b"X-Request-Id"
+_COMMON_HEADERS = [(b"Cache-Control", b"no-store"), (b"X-Content-Type-Options", b"nosniff")]
+
+ASGI = Callable[
+    [
+        MutableMapping[str, Any],
+        Callable[[], Awaitable[MutableMapping[str, Any]]],
+        Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ],
+    Awaitable[None],
+]
+
+
+def build_app(routes: Iterable[Route], keys: Keys) -> Application:
+    """Make the application; it still has to be started by the server."""
+    app = Application(show_error_details=False)
+    methods: dict[str, set[str]] = {}
+    for route in routes:
+        app.router.add(route.method, route.path, _endpoint(route, keys))
+        methods.setdefault(route.path, set()).add(route.method)
+
+    async def unknown(request: Request) -> Response:
+        return _respond(
+            problem_answer(
+                plain_problem(404, "there is no such path; see /openapi.json", "path_unknown"),
+                _request_id(request),
+                on_order_route=False,
+            ),
+            _request_id(request),
+        )
+
+    app.router.fallback = unknown
+    for path, allowed in methods.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
+            app.router.add(method, path, _not_allowed(", ".join(sorted(allowed))))
+    return app
+
+
+def control_app(app: ASGI) -> ASGI:
+    """Mark requests that came in over the control socket: only the same user can open it."""
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scope[CONTROL_SCOPE] = True
+        await app(scope, receive, send)
+
+    return without_lifespan(asgi)
+
+
+def without_lifespan(app: ASGI) -> ASGI:
+    """Answer the server's lifespan messages here: two listeners share one application."""
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+    return asgi
+
+
+def _endpoint(route: Route, keys: Keys) -> Callable[[Request], Awaitable[Response]]:
+    on_order_route = route.path.startswith(("/v1/orders", "/v1/baskets", "/v1/positions"))
+
+    async def endpoint(request: Request) -> Response:
+        request_id = _request_id(request)
+        try:
+            call = Call(
+                method=route.method,
+                path=request.url.path.decode(),
+                params={k: v or "" for k, v in (request.route_values or {}).items()},
+                query={name: values[0] for name, values in (request.query or {}).items()},
+                headers={
+                    name.decode("latin-1").lower(): value.decode("latin-1")
+                    for name, value in request.headers
+                },
+                body=b"",
+                request_id=request_id,
+                raw_query=(request.url.query or b"").decode("latin-1"),
+            )
+            if route.scope is not None:
+                if request.scope.get(CONTROL_SCOPE):
+                    call.caller = control_caller(request_id)
+                else:
+                    call.caller = keys.authenticate(
+                        call.headers.get("authorization"), route.scope, request_id
+                    )
+            if route.method != "GET":
+                call.body = await _body(request, call.headers)
+            answer = await route.handler(call)
+        except Problem as problem:
+            answer = problem_answer(problem, request_id, on_order_route=on_order_route)
+        except StoreBroken as error:
+            log.error("request %s: %s", request_id, error)
+            broken = Problem(503, "journal_broken", f"the journal cannot be written: {error}")
+            answer = problem_answer(broken, request_id, on_order_route=on_order_route)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            # What a handler had already started is not known here, so nothing is claimed.
+            internal = Problem(500, "internal_error", "an internal error; see the log", sent=None)
+            answer = problem_answer(internal, request_id, on_order_route=on_order_route)
+        return _respond(answer, request_id)
+
+    return endpoint
+
+
+def _not_allowed(allowed: str) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        problem = plain_problem(405, f"this path takes {allowed}", "method_not_allowed")
+        problem.headers["Allow"] = allowed
+        request_id = _request_id(request)
+        return _respond(problem_answer(problem, request_id, on_order_route=False), request_id)
+
+    return endpoint
+
+
+async def _body(request: Request, headers: dict[str, str]) -> bytes:
+    """Read the body, refusing one that is too large before it is in memory."""
+    declared = headers.get("content-length", "")
+    too_large = Problem(413, "body_too_large", f"the body may have {MAX_BODY_BYTES} bytes at most")
+    if declared.isdigit():
+        if int(declared) > MAX_BODY_BYTES:
+            raise too_large
+        return await request.read() or b""
+    parts, size = [], 0
+    async for part in request.stream():  # type: ignore[attr-defined]
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise too_large
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _respond(answer: Answer, request_id: str) -> Response:
+    body = answer.body if isinstance(answer.body, bytes) else encode(answer.body)
+    headers = [(_REQUEST_ID, request_id.encode()), *_COMMON_HEADERS, *answer.headers]
+    content = Content(answer.content_type, body) if answer.status != 204 else None
+    return Response(answer.status, headers, content)
+
+
+def _request_id(request: Request) -> str:
+    given = request.headers.get_first(b"x-request-id")
+    if given and len(given) <= 64 and given.isascii() and given.decode("latin-1").isprintable():
+        return given.decode("latin-1")
+    return "req_" + secrets.token_hex(8)

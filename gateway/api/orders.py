@@ -1,0 +1,265 @@
+"""The order routes: place, look, list, history, cancel."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+
+import msgspec
+
+from gateway.api.routing import Answer, Call, Route
+from gateway.api.views import (
+    History,
+    HistoryEvent,
+    OrderList,
+    OrderView,
+    order_status,
+    order_view,
+    server_timing,
+)
+from gateway.orchestrator.live import LiveOrder
+from gateway.orchestrator.service import OrderService
+from gateway.orders.problems import Problem
+from gateway.orders.request import FieldError, OrderRequest
+from gateway.orders.states import TERMINAL, LegState
+from gateway.orders.times import rfc3339, to_us
+from gateway.secrets.api_keys import Scope
+from gateway.store import OrderFilter, Store
+
+_MAX_KEY = 255
+_MAX_PAGE = 500
+_CANCEL_WAIT_S = 3.0
+_decode_order = msgspec.json.Decoder(OrderRequest)
+
+
+class OrderRoutes:
+    """Handlers over the order service; they hold no rule of their own."""
+
+    def __init__(self, service: OrderService, store: Store) -> None:
+        self._service = service
+        self._store = store
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                method="POST",
+                path="/v1/orders",
+                scope=Scope.TRADE,
+                handler=self.place,
+                summary="Place one order at every account named",
+                tag="orders",
+                request=OrderRequest,
+                response=OrderView,
+                statuses=(200, 201, 202),
+                needs_key=True,
+            ),
+            Route(
+                method="GET",
+                path="/v1/orders",
+                scope=Scope.READ,
+                handler=self.list,
+                summary="List orders, newest first",
+                tag="orders",
+                response=OrderList,
+                query={
+                    "account": "only orders with a leg at this account",
+                    "state": "leg state, or several separated by commas",
+                    "open": "true: not all legs terminal; false: the others",
+                    "strategy": "the client's own strategy name",
+                    "instrument": "EXCHANGE:SYMBOL",
+                    "from": "placed at or after, RFC 3339 with offset",
+                    "to": "placed before, RFC 3339 with offset",
+                    "idempotency_key": "the key an order was placed with",
+                    "limit": f"1 to {_MAX_PAGE}, default 100",
+                    "cursor": "next_cursor of the page before",
+                },
+            ),
+            Route(
+                method="GET",
+                path="/v1/orders/{order_id}",
+                scope=Scope.READ,
+                handler=self.get,
+                summary="The current state of an order and its legs",
+                tag="orders",
+                response=OrderView,
+            ),
+            Route(
+                method="GET",
+                path="/v1/orders/{order_id}/history",
+                scope=Scope.READ,
+                handler=self.history,
+                summary="Every transition, attempt and broker word, oldest first",
+                tag="orders",
+                response=History,
+            ),
+            Route(
+                method="DELETE",
+                path="/v1/orders/{order_id}",
+                scope=Scope.TRADE,
+                handler=self.cancel,
+                summary="Cancel every leg that is not terminal",
+                tag="orders",
+                response=OrderView,
+                statuses=(200, 202),
+                query={"account": "only the leg at this account"},
+            ),
+        ]
+
+    async def place(self, call: Call) -> Answer:
+        key = _idempotency_key(call)
+        request: OrderRequest = call.decode(_decode_order, "invalid_order")
+        live, replayed = await self._service.place(call.who, key, request)
+        if not replayed:
+            await self._service.wait(live, request.wait_for, request.wait_ms / 1000)
+        answer = self._answer(call, live)
+        answer.status = order_status(answer.body)
+        if replayed:
+            answer.headers.append((b"Idempotency-Replayed", b"true"))
+        return answer
+
+    async def get(self, call: Call) -> Answer:
+        return self._answer(call, await self._find(call))
+
+    async def list(self, call: Call) -> Answer:
+        wanted = _filter_of(call)
+        found = await self._store.search_orders(wanted)
+        orders = [
+            order_view(LiveOrder(order, legs, self._store), call.who.allows)
+            for _, order, legs in found
+        ]
+        more = len(found) == wanted.limit
+        return Answer(
+            body=OrderList(orders=orders, next_cursor=_cursor(found[-1][0]) if more else None)
+        )
+
+    async def history(self, call: Call) -> Answer:
+        live = await self._find(call)
+        visible = {leg.record.leg_id for leg in live.legs if call.who.allows(leg.record.account)}
+        events = []
+        for at_us, body in await self._store.leg_history(live.order.order_id):
+            row = msgspec.json.decode(body)
+            if row["leg_id"] in visible:
+                row["at"] = rfc3339(at_us)
+                events.append(msgspec.convert(row, HistoryEvent))
+        return Answer(body=History(order_id=live.order.order_id, events=events))
+
+    async def cancel(self, call: Call) -> Answer:
+        live = await self._find(call)
+        account = call.query.get("account")
+        targets = [leg.record.account for leg in live.legs if account in (None, leg.record.account)]
+        hidden = [name for name in targets if not call.who.allows(name)]
+        if hidden and account is None:
+            raise Problem(
+                403,
+                "account_not_allowed",
+                "this order has legs at accounts that the key may not touch; name one with"
+                " ?account=",
+            )
+        if hidden or not targets:
+            raise Problem(404, "account_unknown", f"no leg of this order is at {account}")
+        await self._service.cancel(live, account, _CANCEL_WAIT_S)
+        answer = self._answer(call, live)
+        legs = [leg for leg in live.legs if leg.record.account in targets]
+        settled = all(leg.state in TERMINAL for leg in legs)
+        answer.status = 200 if settled else 202
+        return answer
+
+    async def _find(self, call: Call) -> LiveOrder:
+        order_id = call.params["order_id"]
+        live = await self._service.find(order_id)
+        if live is None or not any(call.who.allows(leg.record.account) for leg in live.legs):
+            raise Problem(404, "order_unknown", f"there is no order {order_id}")
+        return live
+
+    def _answer(self, call: Call, live: LiveOrder) -> Answer:
+        view = order_view(live, call.who.allows)
+        return Answer(body=view, headers=[(b"Server-Timing", server_timing(view))])
+
+
+def _idempotency_key(call: Call) -> str:
+    key = call.headers.get("idempotency-key", "")
+    if not key:
+        raise Problem(
+            400,
+            "idempotency_key_missing",
+            "the header Idempotency-Key is required: one new value per order you mean, the same"
+            " value when you repeat a request",
+            errors=[FieldError("Idempotency-Key", "is required")],
+        )
+    if len(key) > _MAX_KEY or not key.isascii() or not key.isprintable():
+        raise Problem(
+            400,
+            "idempotency_key_invalid",
+            f"the header Idempotency-Key must be 1 to {_MAX_KEY} printable ASCII characters",
+            errors=[FieldError("Idempotency-Key", f"1 to {_MAX_KEY} printable characters")],
+        )
+    return key
+
+
+def _filter_of(call: Call) -> OrderFilter:
+    """Read the list's query, or raise the `Problem` that names each wrong parameter."""
+    query, errors = call.query, list[FieldError]()
+    accounts = call.who.accounts
+    if "account" in query:
+        wanted = frozenset(query["account"].split(","))
+        accounts = wanted if accounts is None else wanted & accounts
+    states = frozenset(filter(None, query.get("state", "").split(",")))
+    unknown = states - frozenset(LegState)
+    if unknown:
+        errors.append(FieldError("state", f"knows no {', '.join(sorted(unknown))}"))
+    is_open = {"true": True, "false": False, None: None}.get(query.get("open"), "bad")
+    if is_open == "bad":
+        errors.append(FieldError("open", "must be true or false"))
+    limit = query.get("limit", "100")
+    if not limit.isdigit() or not 1 <= int(limit) <= _MAX_PAGE:
+        errors.append(FieldError("limit", f"must be 1 to {_MAX_PAGE}"))
+    from_us = _time(query, "from", errors)
+    to_us = _time(query, "to", errors)
+    before = _read_cursor(query.get("cursor"), errors)
+    if errors:
+        text = "; ".join(f"{error.field} {error.message}" for error in errors)
+        raise Problem(422, "invalid_request", text, errors=errors)
+    return OrderFilter(
+        accounts=accounts,
+        states=states,
+        open=is_open if isinstance(is_open, bool) else None,
+        strategy=query.get("strategy"),
+        instrument=query.get("instrument"),
+        idempotency_key=query.get("idempotency_key"),
+        from_us=from_us,
+        to_us=to_us,
+        before_seq=before,
+        limit=int(limit),
+    )
+
+
+def _time(query: dict[str, str], name: str, errors: list[FieldError]) -> int | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        # A plus sign that the client did not escape arrives as a space.
+        return to_us(datetime.fromisoformat(text.replace(" ", "+")))
+    except ValueError:
+        errors.append(
+            FieldError(name, "must be RFC 3339 with an offset, such as 2026-11-22T09:15:00+05:30")
+        )
+        return None
+
+
+def _cursor(seq: int) -> str:
+    return base64.urlsafe_b64encode(f"o{seq}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(text: str | None, errors: list[FieldError]) -> int | None:
+    if text is None:
+        return None
+    try:
+        plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        if plain[:1] == "o" and plain[1:].isdigit():
+            return int(plain[1:])
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        pass
+    errors.append(FieldError("cursor", "is not a next_cursor of this list; start without it"))
+    return None

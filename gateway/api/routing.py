@@ -1,0 +1,108 @@
+"""One route as a value: what it is called, who may call it, what goes in and what comes out.
+
+The table of routes is what the server, the OpenAPI document and the scope tests are made from,
+so a route cannot be served without saying which scope it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from gateway.orchestrator.service import Caller
+from gateway.orders.problems import Problem
+from gateway.orders.request import FieldError
+from gateway.secrets.api_keys import Scope
+
+MAX_BODY_BYTES = 256 * 1024
+encode = msgspec.json.Encoder().encode
+
+
+class Call(msgspec.Struct):
+    """One request as a handler sees it: caller known, body read, nothing decoded yet.
+
+    `caller` is None only on routes without a scope.
+    """
+
+    method: str
+    path: str
+    params: dict[str, str]
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+    request_id: str
+    raw_query: str = ""
+    caller: Caller | None = None
+
+    @property
+    def who(self) -> Caller:
+        """The caller of a route that has a scope."""
+        assert self.caller is not None  # noqa: S101
+        return self.caller
+
+    def decode(self, decoder: msgspec.json.Decoder[Any], code: str = "invalid_request") -> Any:
+        """Decode the JSON body, or raise the `Problem` that names the field and the fix."""
+        if not self.body:
+            raise Problem(400, "malformed_json", "a JSON body is required")
+        try:
+            return decoder.decode(self.body)
+        except msgspec.ValidationError as error:
+            field, message = _where(str(error))
+            raise Problem(
+                422, code, f"{field} {message}".strip(), errors=[FieldError(field, message)]
+            ) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Problem(400, "malformed_json", f"the body is not JSON: {error}") from error
+
+
+class Answer(msgspec.Struct):
+    """What a handler answers. `body` is encoded as JSON unless it is bytes already."""
+
+    status: int = 200
+    body: Any = None
+    headers: list[tuple[bytes, bytes]] = []
+    content_type: bytes = b"application/json"
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """`scope` None: open to anybody. `tag` groups routes in the document.
+
+    `request` and `response` are the msgspec types of the bodies; `query` names the parameters
+    with a line of help each; `needs_key` marks a required Idempotency-Key.
+    """
+
+    method: str
+    path: str
+    scope: Scope | None
+    handler: Handler
+    summary: str
+    tag: str
+    request: Any = None
+    response: Any = None
+    statuses: tuple[int, ...] = (200,)
+    query: dict[str, str] = {}
+    needs_key: bool = False
+
+
+def _where(text: str) -> tuple[str, str]:
+    """Split a decoder's message into the field, as a client writes it, and what is wrong."""
+    message, _, place = text.partition(" - at `$")
+    field = place.rstrip("`").lstrip(".")
+    for marker in ("Object contains unknown field `", "Object missing required field `"):
+        if message.startswith(marker):
+            name = message.removeprefix(marker).rstrip("`")
+            field = f"{field}.{name}" if field else name
+            what = (
+                "is not a field of this request; check its spelling or leave it out"
+                if "unknown" in marker
+                else "is required"
+            )
+            return field, what
+    if field.endswith("[...]"):
+        field = field.removesuffix("[...]")
+    return field or "body", message[:1].lower() + message[1:]

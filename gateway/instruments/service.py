@@ -1,0 +1,101 @@
+"""Fetches brokers' masters, keeps the last good one, and answers look-ups from a small cache."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+from adapters.sdk.errors import GatewayError
+from adapters.sdk.models import Instrument
+from gateway.orchestrator.account import Account
+from gateway.orders.times import rfc3339
+from gateway.store.instruments import InstrumentStore, MasterTooShort
+
+log = logging.getLogger(__name__)
+
+_CACHED = 4096
+
+
+class InstrumentService:
+    """Looks instruments up by broker and canonical id. One load per broker at a time."""
+
+    def __init__(
+        self, store: InstrumentStore, accounts: Mapping[str, Account], data_dir: Path
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._data_dir = data_dir
+        self._cache: OrderedDict[tuple[str, str], Instrument] = OrderedDict()
+        self._loading: dict[str, asyncio.Lock] = {}
+
+    async def find(self, broker: str, instrument: str) -> Instrument | None:
+        """Return the contract as that broker lists it, or None.
+
+        Raises: `AmbiguousInstrument` when the broker's list has two of that name.
+        """
+        key = (broker, instrument)
+        cached = self._cache.get(key)
+        if cached is not None:
+            self._cache.move_to_end(key)
+            return cached
+        found = await self._store.find(broker, instrument)
+        if found is not None:
+            self._cache[key] = found
+            if len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
+        return found
+
+    async def find_everywhere(self, instrument: str) -> dict[str, Instrument]:
+        """Return the contract at every configured broker that lists it."""
+        listed = {}
+        for broker in sorted({account.broker for account in self._accounts.values()}):
+            try:
+                found = await self.find(broker, instrument)
+            except LookupError:
+                continue
+            if found is not None:
+                listed[broker] = found
+        return listed
+
+    async def missing(self) -> list[str]:
+        """The configured brokers that have no master yet."""
+        loaded = {info.broker for info in await self._store.info()}
+        return sorted({account.broker for account in self._accounts.values()} - loaded)
+
+    async def refresh(self, brokers: list[str] | None = None) -> dict[str, object]:
+        """Fetch masters again, side by side; answers rows or the reason per broker."""
+        wanted = brokers or sorted({account.broker for account in self._accounts.values()})
+        results = await asyncio.gather(*(self._refresh(broker) for broker in wanted))
+        return dict(zip(wanted, results, strict=True))
+
+    async def loaded(self) -> dict[str, object]:
+        return {
+            info.broker: {"rows": info.rows, "loaded_at": rfc3339(info.loaded_us)}
+            for info in await self._store.info()
+        }
+
+    async def _refresh(self, broker: str) -> dict[str, object]:
+        accounts = [account for account in self._accounts.values() if account.broker == broker]
+        if not accounts:
+            return {"ok": False, "message": f"no account is configured at {broker}"}
+        # A logged-in account first: some masters are only given to a session.
+        account = next((item for item in accounts if item.session is not None), accounts[0])
+        lock = self._loading.setdefault(broker, asyncio.Lock())
+        async with lock:
+            try:
+                rows = await self._load(account)
+            except (GatewayError, MasterTooShort, ValueError, OSError) as error:
+                log.warning("%s: instrument master not loaded: %s", broker, error)
+                return {"ok": False, "message": str(error)}
+        for key in [key for key in self._cache if key[0] == broker]:
+            del self._cache[key]
+        return {"ok": True, "rows": rows}
+
+    async def _load(self, account: Account) -> int:
+        with tempfile.TemporaryDirectory(prefix="master-", dir=self._data_dir) as folder:
+            files = await account.adapter.download_master(account.session, Path(folder))
+            return await self._store.replace(account.broker, account.adapter.read_master(files))

@@ -1,0 +1,157 @@
+"""The gateway put together: store, accounts, sessions, instruments, orders, API. No HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from blacksheep import Application
+
+from adapters.sdk.interface import AdapterPlugin
+from gateway.api.admin import AdminRoutes
+from gateway.api.app import build_app
+from gateway.api.auth import Keys
+from gateway.api.openapi import openapi_route
+from gateway.api.orders import OrderRoutes
+from gateway.api.routing import Route
+from gateway.api.sessions import SessionRoutes
+from gateway.config import Settings, adapter_context
+from gateway.instruments import InstrumentService
+from gateway.orchestrator.account import Account, AccountPolicy
+from gateway.orchestrator.halt import Halt
+from gateway.orchestrator.service import OrderService
+from gateway.secrets.sealing import Keyring
+from gateway.sessions import SessionManager
+from gateway.store import Store
+from gateway.store.instruments import InstrumentStore
+
+log = logging.getLogger(__name__)
+
+JOURNAL = "journal.db"
+INSTRUMENTS = "instruments.db"
+
+
+def program_version() -> str:
+    """The installed version; the source tree's own when it was never installed."""
+    try:
+        return version("brokergate")
+    except PackageNotFoundError:
+        return "0+source"
+
+
+class Gateway:
+    """Everything that runs in one process. Open it while holding the data directory's lock."""
+
+    def __init__(
+        self, settings: Settings, plugins: Mapping[str, AdapterPlugin], keyring: Keyring
+    ) -> None:
+        self.settings = settings
+        self.halt = Halt()
+        data_dir = settings.data_dir
+        self.store = Store(data_dir / JOURNAL, keyring, on_broken=self._journal_broke)
+        self._instrument_store = InstrumentStore(data_dir / INSTRUMENTS)
+        self.accounts = {
+            config.id: _account(config, plugins[config.broker]) for config in settings.accounts
+        }
+        self.instruments = InstrumentService(self._instrument_store, self.accounts, data_dir)
+        self.keys = Keys(self.store)
+        self.sessions = SessionManager(self.store, self.accounts, self._session_active)
+        self.orders = OrderService(
+            self.store,
+            self.accounts,
+            settings.groups,
+            self.instruments.find,
+            boot_id=secrets.token_hex(8),
+            halt=self.halt,
+            on_session_expired=self.sessions.session_expired,
+        )
+        self._background: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Take up keys, sessions and orders of earlier runs; fetch masters that are missing."""
+        await self.keys.load()
+        await self.sessions.load()
+        await self.orders.start()
+        for account in self.accounts.values():
+            if account.session is not None:
+                self._session_active(account.id)
+
+    async def stop(self) -> None:
+        """Let orders on the wire finish, then close everything. Safe to call once."""
+        await self.orders.stop()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        for account in self.accounts.values():
+            await account.adapter.close()
+        self._instrument_store.close()
+        self.store.close()
+
+    def routes(self) -> list[Route]:
+        routes = [
+            *OrderRoutes(self.orders, self.store).routes(),
+            *SessionRoutes(self.sessions, self.accounts).routes(),
+            *AdminRoutes(
+                self.store,
+                self.keys,
+                self.accounts,
+                self.sessions,
+                self.halt,
+                self.instruments.find_everywhere,
+                self.instruments.refresh,
+            ).routes(),
+        ]
+        return [*routes, openapi_route(routes, program_version())]
+
+    def app(self) -> Application:
+        return build_app(self.routes(), self.keys)
+
+    def _session_active(self, account_id: str) -> None:
+        """A session came up: stand a connection ready, look up old orders, load its master."""
+        self.orders.wake(account_id)
+        self._spawn(self._prepare(self.accounts[account_id]))
+
+    async def _prepare(self, account: Account) -> None:
+        session = account.session
+        if session is not None:
+            try:
+                await account.adapter.warm(session)
+            except Exception as error:  # a cold first order is slower, nothing else
+                log.info("%s: no connection stands ready: %s", account.id, error)
+        if account.broker in await self.instruments.missing():
+            await self.instruments.refresh([account.broker])
+
+    def _journal_broke(self, error: BaseException) -> None:
+        """Called on the writer's thread: assignments only."""
+        self.halt.engage(f"the journal cannot be written ({error})")
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _account(config: Any, plugin: AdapterPlugin) -> Account:
+    adapter = plugin.create(adapter_context(config, plugin.capabilities))
+    band = config.protect_band
+    policy = AccountPolicy(
+        orders_per_second=min(
+            config.limits.orders_per_second, plugin.capabilities.orders_per_second
+        ),
+        market_orders=config.market_orders,
+        protect_band={"EQ": band.EQ, "FUT": band.FUT, "OPT": band.OPT},
+        exclusive=config.exclusive,
+        quotes_from=config.quotes_from,
+    )
+    return Account(config.id, plugin, adapter, policy)
+
+
+def data_dir_of(settings: Settings) -> Path:
+    """Make the data directory with a mode that keeps others out, and return it."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return settings.data_dir

@@ -1,0 +1,93 @@
+"""Run the gateway until told to stop: lock, listeners, signals, an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Mapping
+
+from adapters.sdk.interface import AdapterPlugin
+from gateway.api.server import ApiServer, Listen, assert_port_free
+from gateway.config import Settings
+from gateway.runtime import Gateway, data_dir_of
+from gateway.secrets.sealing import Keyring
+from gateway.store import DataDirLock
+
+log = logging.getLogger(__name__)
+
+OnReady = Callable[[Gateway], None]
+
+
+def run(
+    settings: Settings,
+    plugins: Mapping[str, AdapterPlugin],
+    keyring: Keyring,
+    *,
+    on_ready: OnReady | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, on uvloop where it is installed.
+
+    Raises: `DataDirLocked`, `PortTaken`, `WrongMasterKey`, and what opening the store raises;
+    all of them before anything listens.
+    """
+    import uvloop
+
+    assert_port_free(settings.server.host, settings.server.port)
+    with DataDirLock(data_dir_of(settings)):
+        uvloop.run(serve(settings, plugins, keyring, on_ready=on_ready))
+
+
+async def serve(
+    settings: Settings,
+    plugins: Mapping[str, AdapterPlugin],
+    keyring: Keyring,
+    *,
+    stop: asyncio.Event | None = None,
+    on_ready: OnReady | None = None,
+) -> None:
+    """Serve on the running loop until `stop` is set or a signal comes. The lock is the caller's."""
+    stop = stop or asyncio.Event()
+    _stop_on_signals(stop)
+    gateway = Gateway(settings, plugins, keyring)
+    try:
+        await gateway.start()
+        server = settings.server
+        api = ApiServer(
+            gateway.app(),
+            Listen(
+                server.host,
+                server.port,
+                cert=server.tls.cert,
+                key=server.tls.key,
+                client_ca=server.tls.client_ca,
+            ),
+            settings.data_dir,
+        )
+        ready = asyncio.Event()
+        serving = asyncio.create_task(api.run(ready))
+        stopping = asyncio.create_task(stop.wait())
+        await _first(asyncio.create_task(ready.wait()), serving)
+        if on_ready is not None and not serving.done():
+            on_ready(gateway)
+        await _first(stopping, serving)
+        if not serving.done():
+            log.info("stopping")
+            api.stop()
+        await serving
+        stopping.cancel()
+    finally:
+        await gateway.stop()
+
+
+async def _first(*tasks: asyncio.Task[object] | asyncio.Task[None] | asyncio.Task[bool]) -> None:
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        # Only the main thread may handle signals; a gateway inside a test has none.
+        with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+            loop.add_signal_handler(name, stop.set)
