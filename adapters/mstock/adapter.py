@@ -1,0 +1,194 @@
+"""The m.Stock adapter: one account at m.Stock, in the gateway's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from adapters.mstock import orders, parse
+from adapters.mstock.client import Auth, MstockClient
+from adapters.mstock.config import (
+    CAPABILITIES,
+    MASTER_MAX_BYTES,
+    MASTER_TIMEOUT_S,
+    STOP_SPELLING,
+    StopSpelling,
+)
+from adapters.mstock.envelope import decode_envelope, read_error
+from adapters.mstock.login import Login
+from adapters.mstock.master import read_master
+from adapters.mstock.values import Row
+from adapters.sdk.errors import BadAnswer, Denied, LoginExpired, NotSupported, ReasonCode
+from adapters.sdk.interface import AdapterContext, Capabilities, SendGate
+from adapters.sdk.models import (
+    BrokerOrder,
+    CancelRequested,
+    Instrument,
+    LoginStep,
+    OrderRef,
+    OtpRequired,
+    Placed,
+    PlaceOrder,
+    Session,
+)
+
+_MASTER_FILE = "OpenAPIScripMaster.json"
+
+
+class MstockAdapter:
+    """One account at m.Stock, Trading API Type B (see `adapters.sdk.interface.Adapter`).
+
+    Fills and average prices come from the trade book, because the order book's own are not to
+    be believed (dossier 5.5): a read of orders that may have fills is two calls, and fails as a
+    whole when either fails.
+    """
+
+    def __init__(
+        self, context: AdapterContext, *, stop_spelling: StopSpelling = STOP_SPELLING
+    ) -> None:
+        self._client = MstockClient(context)
+        self._login = Login(self._client, context.login)
+        self._stop_spelling = stop_spelling
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
+
+    async def close(self) -> None:
+        """Close every connection. The adapter is not used again."""
+        await self._client.close()
+
+    async def begin_login(self, credentials: Mapping[str, str]) -> LoginStep:
+        """Send client code and password, and with a stored TOTP secret the code too."""
+        return await self._login.begin(credentials)
+
+    async def submit_otp(
+        self, credentials: Mapping[str, str], pending: Mapping[str, str], otp: str
+    ) -> LoginStep:
+        """Send the OTP or the TOTP code that the owner read."""
+        return await self._login.answer(credentials, pending, otp)
+
+    async def resend_otp(
+        self, credentials: Mapping[str, str], pending: Mapping[str, str]
+    ) -> OtpRequired:
+        """Begin again at the password, which is m.Stock's only way to another OTP."""
+        return await self._login.again(credentials)
+
+    async def submit_redirect(
+        self, credentials: Mapping[str, str], pending: Mapping[str, str], url: str
+    ) -> LoginStep:
+        """Raise `NotSupported`: Type B has no redirect."""
+        raise NotSupported("m.Stock logs in without a redirect")
+
+    async def prove_session(self, session: Session) -> str:
+        """Read the fund summary. It names no client: the login itself proved the code."""
+        parse.rows(await self._client.get_user_fundsummary(_auth(session)))
+        return session.client_id
+
+    async def logout(self, session: Session) -> None:
+        """End the session at m.Stock; one that is already dead there is ended too."""
+        envelope = await self._client.get_logout(_auth(session))
+        if not envelope.proves_success:
+            error = read_error(envelope)
+            if not isinstance(error, LoginExpired):
+                raise error
+
+    async def warm(self, session: Session) -> None:
+        """Make sure that a connection for orders stands ready, sending nothing."""
+        await self._client.warm()
+
+    def is_warm(self) -> bool:
+        """Whether an order could go out now on a connection that was proven seconds ago."""
+        return self._client.is_warm()
+
+    def check_order(self, order: PlaceOrder) -> None:
+        """Raise `Denied` for an order that m.Stock or this adapter cannot take. No I/O."""
+        orders.check(order)
+
+    async def place_order(self, session: Session, order: PlaceOrder, gate: SendGate) -> Placed:
+        """Send one order, once, with the tag as `ordertag`."""
+        orders.check(order)
+        fields = orders.place_fields(order, self._stop_spelling)
+        return parse.placed(await self._client.post_orders_regular(_auth(session), fields, gate))
+
+    async def cancel_order(
+        self, session: Session, ref: OrderRef, gate: SendGate | None = None
+    ) -> CancelRequested:
+        """Ask for a cancel, once, under the variety that the order was placed with."""
+        envelope = await self._client.delete_orders_regular(
+            _auth(session), orderid=ref.broker_order_id, variety=orders.variety(ref), gate=gate
+        )
+        return parse.cancel_requested(envelope, ref.broker_order_id)
+
+    async def order_book(self, session: Session) -> list[BrokerOrder]:
+        """Read the order book, and the trade book with it where any order may have fills."""
+        auth = _auth(session)
+        rows = parse.rows(await self._client.get_orders(auth))
+        return parse.book_orders(rows, await self._fills(auth, rows))
+
+    async def get_order(self, session: Session, ref: OrderRef) -> BrokerOrder | None:
+        """Read one order's details, the only answer that may bring the tag back."""
+        auth = _auth(session)
+        answer = await self._client.post_order_details(
+            auth, order_no=ref.broker_order_id, segment=orders.segment(ref)
+        )
+        row = parse.details_row(parse.rows(answer), ref.broker_order_id)
+        if row is None:
+            return None
+        fills = await self._fills(auth, [row])
+        return parse.order(row, ref.broker_order_id, fills.get(ref.broker_order_id, parse.NO_FILLS))
+
+    async def find_by_tag(self, session: Session, broker_tag: int) -> list[BrokerOrder]:
+        """Raise `NotSupported`: m.Stock cannot be asked for a tag."""
+        raise NotSupported("m.Stock cannot be asked for an order by its tag")
+
+    async def download_master(self, session: Session | None, folder: Path) -> list[Path]:
+        """Stream the master into `folder`; m.Stock wants a login for it."""
+        if session is None:
+            raise LoginExpired("m.Stock's instrument master needs a login", created_nothing=True)
+        path = folder / _MASTER_FILE
+        try:
+            await self._client.download_scrip_master(
+                _auth(session), path, timeout_s=MASTER_TIMEOUT_S, max_bytes=MASTER_MAX_BYTES
+            )
+        except BadAnswer as error:
+            if error.status == 401:
+                raise LoginExpired(
+                    "m.Stock no longer takes this session: log in again", created_nothing=True
+                ) from error
+            raise
+        _check_master(path)
+        return [path]
+
+    def read_master(self, files: Iterable[Path]) -> Iterator[Instrument]:
+        """Parse the downloaded master row by row."""
+        return read_master(files)
+
+    async def _fills(self, auth: Auth, rows: list[Row]) -> dict[str, parse.Fills]:
+        if not parse.may_have_fills(rows):
+            return {}
+        return parse.fills_by_order(parse.rows(await self._client.get_tradebook(auth)))
+
+
+def _auth(session: Session) -> Auth:
+    api_key = session.extra.get("api_key", "")
+    if not api_key:
+        raise Denied("the stored m.Stock session has no API key", reason=ReasonCode.SESSION_MISSING)
+    return Auth(api_key, session.token)
+
+
+def _check_master(path: Path) -> None:
+    """Refuse a file that is an error envelope or visibly cut short; m.Stock errs with HTTP 200."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(64 * 1024)
+        file.seek(max(0, size - 64))
+        tail = file.read().rstrip()
+    opening = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if opening == b"{" and size == len(head):
+        envelope = decode_envelope(200, head)
+        if not envelope.proves_success:
+            raise read_error(envelope)
+    ends = {b"[": b"]", b"{": b"}"}.get(opening)
+    if not tail or opening == b"<" or (ends is not None and not tail.endswith(ends)):
+        raise BadAnswer("m.Stock's instrument master is empty, cut short or a web page", status=200)

@@ -1,0 +1,64 @@
+"""What the m.Stock adapter can do, whom it talks to and what it asks the owner for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from adapters.sdk.interface import Capabilities, CredentialField, LoginKind, TagEcho
+from adapters.sdk.models import Exchange, OrderType, Product, Validity
+
+
+class StopSpelling(msgspec.Struct, frozen=True, kw_only=True):
+    """How stop orders are spelt. The broker's own material disagrees (dossier 5.1).
+
+    A spelling that the server does not know should come back as `IA400`, which places nothing.
+    """
+
+    limit: str = "STOPLOSS_LIMIT"
+    market: str = "STOPLOSS_MARKET"
+
+
+STOP_SPELLING: Final = StopSpelling()
+
+# The lifetimes of the request token and of the OTP are "minutes" (dossier 3.3); a challenge
+# that has ended here is begun again, which costs a message, not a wrong attempt.
+CHALLENGE_LIFETIME_S: Final = 300
+
+MASTER_TIMEOUT_S: Final = 120.0
+MASTER_MAX_BYTES: Final = 256 * 1024 * 1024
+
+CAPABILITIES: Final = Capabilities(
+    hosts={"api": "https://api.mstock.trade"},
+    login_kinds=(LoginKind.OTP, LoginKind.TOTP),
+    credentials=(
+        CredentialField(name="api_key", help="API key, generated for Type B in the m.Stock portal"),
+        CredentialField(name="username", help="client code (login id)", secret=False),
+        CredentialField(name="password", help="m.Stock login password"),
+        CredentialField(
+            name="totp_secret",
+            help="Base32 secret of the portal's TOTP, to log in unattended (login: totp)",
+            required=False,
+        ),
+        CredentialField(
+            name="client_id",
+            help="client code that the login must prove",
+            secret=False,
+            required=False,
+        ),
+    ),
+    tag_echo=TagEcho.UNPROVEN,
+    exchanges=frozenset({Exchange.NSE, Exchange.BSE, Exchange.NFO, Exchange.BFO}),
+    order_types=frozenset(OrderType),
+    products=frozenset(Product),
+    validities=frozenset(Validity),
+    supports_amo=True,
+    # 30 orders a second are documented, but 950 an hour and the 10-per-second regulatory cap
+    # bind first (dossier 10).
+    orders_per_second=8,
+    # The book's order type and price are left out: how it shows stop-market orders, and market
+    # orders that the broker turned into limits, is not known, and a field that reads differently
+    # from what was sent would hide the very order that is looked for (dossier 5.1, 5.10).
+    comparable_fields=("codes", "side", "quantity", "product"),
+)
