@@ -31,6 +31,7 @@ class AnswerReader:
         "_body_bytes",
         "_fed_bytes",
         "_headers",
+        "_is_chunked",
         "_is_head",
         "_max_body_bytes",
         "_parser",
@@ -48,6 +49,7 @@ class AnswerReader:
         self.complete = False
         self.reusable = False
         self._is_head = is_head
+        self._is_chunked = False
         self._max_body_bytes = max_body_bytes
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
@@ -64,16 +66,14 @@ class AnswerReader:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.reusable = False
-            if self.complete:
+            if self.complete and self._problem is None:
                 # The answer itself is whole; what follows it is not ours to understand.
                 return
             raise AnswerBroken(self._problem or f"not HTTP/1.1 ({error})") from error
         if self._problem is not None:
             raise AnswerBroken(self._problem)
         if self.complete:
-            # The parser skips blank lines after an answer, but nothing should be there at all.
-            if data.endswith(b"\r\n\r\n\r\n"):
-                self.reusable = False
+            self.reusable = self.reusable and self._ends_with_answer(data)
         elif not self.head_complete:
             if self._fed_bytes > MAX_HEAD_BYTES:
                 raise AnswerBroken("headers too large")
@@ -101,6 +101,12 @@ class AnswerReader:
             body = decode_body(body, coding, self._max_body_bytes)
         return HttpResponse(self.status, headers, body)
 
+    def _ends_with_answer(self, data: bytes) -> bool:
+        """Tell whether no blank line follows the answer; the parser would skip it silently."""
+        if self._body and not self._is_chunked:
+            return data.endswith(self._body[-1])
+        return data.endswith(b"\r\n\r\n") and data[-5:-4] not in (b"\r", b"\n")
+
     def on_message_begin(self) -> None:
         if self.complete:
             self.reusable = False
@@ -125,16 +131,15 @@ class AnswerReader:
             self.complete = True
             return
         has_length = False
-        chunked = False
         for name, value in self._headers:
             lower = name.lower()
             if lower == b"content-length":
                 has_length = True
             elif lower == b"transfer-encoding":
-                chunked = value.strip().lower() == b"chunked"
-                if not chunked:
+                self._is_chunked = value.strip().lower() == b"chunked"
+                if not self._is_chunked:
                     self._problem = "unsupported transfer coding"
-        self._until_close = not (has_length or chunked or status in _NO_BODY)
+        self._until_close = not (has_length or self._is_chunked or status in _NO_BODY)
 
     def on_body(self, data: bytes) -> None:
         if self.complete or self._problem is not None:
@@ -153,7 +158,7 @@ class AnswerReader:
             self._headers.clear()
             return
         self.complete = True
-        self.reusable = self._parser.should_keep_alive()
+        self.reusable = self._problem is None and self._parser.should_keep_alive()
 
 
 def decode_body(body: bytes, coding: str, max_bytes: int) -> bytes:

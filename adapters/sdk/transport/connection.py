@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import re
 import select
 import socket
 import struct
@@ -15,6 +17,7 @@ from adapters.sdk.transport.http import HttpResponse
 from adapters.sdk.transport.origin import Origin
 
 _LINGER_NONE = struct.pack("ii", 1, 0)
+_KEEP_ALIVE_TIMEOUT = re.compile(r"timeout\s*=\s*\"?(\d{1,6})", re.ASCII | re.IGNORECASE)
 
 
 class Connection(asyncio.Protocol):
@@ -26,8 +29,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_idle_limit_s",
         "_is_alive",
-        "_is_writing",
         "_loop",
         "_origin",
         "_poll",
@@ -47,7 +50,7 @@ class Connection(asyncio.Protocol):
         self._poll.register(sock.fileno(), select.POLLIN | select.POLLRDHUP)
         self._transport: asyncio.Transport
         self._is_alive = False
-        self._is_writing = False
+        self._idle_limit_s = math.inf
         self._reader: AnswerReader | None = None
         self._answer: asyncio.Future[HttpResponse] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -66,7 +69,7 @@ class Connection(asyncio.Protocol):
         """Tell whether it lives, as far as the event loop knows, and was proven lately."""
         return (
             self._is_alive
-            and self._loop.time() - self.proven_at < proven_for_s
+            and self._loop.time() - self.proven_at < min(proven_for_s, self._idle_limit_s)
             and not self._transport.is_closing()
             and self._socket.fileno() >= 0
         )
@@ -109,23 +112,16 @@ class Connection(asyncio.Protocol):
     def drop(self) -> None:
         """Close at once. An answer still outstanding becomes `OutcomeUnknown`."""
         if self._answer is None:
-            self._is_alive = False
-            self._transport.abort()
+            if self._is_alive:
+                self._is_alive = False
+                self._transport.abort()
         else:
-            self._fail(f"{self._origin}: the connection was given up")
+            self._fail(f"{self._origin}: the connection was given up during the call")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        # With no room to buffer, being paused means that not all was handed to the kernel.
-        self._transport.set_write_buffer_limits(high=0)
         self._is_alive = True
         self.proven_at = self._loop.time()
-
-    def pause_writing(self) -> None:
-        self._is_writing = True
-
-    def resume_writing(self) -> None:
-        self._is_writing = False
 
     def data_received(self, data: bytes) -> None:
         if not self._is_alive:
@@ -145,19 +141,22 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         reader = self._reader
-        if self._is_alive and reader is not None:
-            try:
-                reader.finish()
-            except AnswerBroken as error:
-                self._fail(f"{self._origin}: {error}", cause=error)
-            else:
-                self._succeed(reader)
-        self._is_alive = False
+        if reader is None:
+            self.drop()
+            return
+        try:
+            reader.finish()
+        except AnswerBroken as error:
+            self._fail(f"{self._origin}: {error}", cause=error)
+        else:
+            self._succeed(reader)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._reader is not None:
-            why = f" ({exc})" if exc is not None else ""
-            self._fail(f"{self._origin}: the connection broke{why}", cause=exc)
+        if exc is not None and self._reader is not None:
+            self._fail(f"{self._origin}: the connection broke ({exc})", cause=exc)
+        elif self._reader is not None:
+            # uvloop tells the end of a TLS connection without a closing alert in this way only.
+            self.eof_received()
         self._is_alive = False
         if not self.lost.done():
             self.lost.set_result(None)
@@ -169,8 +168,9 @@ class Connection(asyncio.Protocol):
             self._fail(f"{self._origin}: {error}", cause=error)
             return
         answer = self._disarm()
-        if reader.reusable:
+        if reader.reusable and not self._is_writing():
             self.proven_at = self._loop.time()
+            self._idle_limit_s = _idle_limit_s(response)
         else:
             self.drop()
         if answer is not None and not answer.done():
@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         has_head = reader is not None and reader.head_complete
         if phase is None:
-            phase = Phase.READ if has_head else Phase.WRITE if self._is_writing else Phase.WAIT
+            phase = Phase.READ if has_head else Phase.WRITE if self._is_writing() else Phase.WAIT
         answer = self._disarm()
         self._break_off()
         if answer is not None and not answer.done():
@@ -215,9 +215,21 @@ class Connection(asyncio.Protocol):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
         self._transport.abort()
 
+    def _is_writing(self) -> bool:
+        """Tell whether a part of the request still waits for room in the socket."""
+        return self._transport.get_write_buffer_size() > 0
+
     def _disarm(self) -> asyncio.Future[HttpResponse] | None:
         if self._timer is not None:
             self._timer.cancel()
         answer = self._answer
         self._timer = self._reader = self._answer = None
         return answer
+
+
+def _idle_limit_s(response: HttpResponse) -> float:
+    """Return for how long the server's `Keep-Alive: timeout=` leaves the connection safe to use."""
+    hint = response.headers.get("keep-alive")
+    match = _KEEP_ALIVE_TIMEOUT.search(hint) if hint is not None else None
+    # A second less, for the time that its end of connection takes to get here.
+    return int(match[1]) - 1.0 if match is not None else math.inf

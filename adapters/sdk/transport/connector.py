@@ -19,7 +19,7 @@ class Connector:
 
     def __init__(self, origin: Origin, *, source_address: str | None, ca_file: str | None) -> None:
         self._origin = origin
-        self._source_address = source_address
+        self._source = None if source_address is None else ipaddress.ip_address(source_address)
         self._ca_file = ca_file
         self._looking_up: asyncio.Future[list[_Address]] | None = None
 
@@ -64,8 +64,8 @@ class Connector:
             try:
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self._source_address is not None:
-                    sock.bind((self._source_address, 0))
+                if self._source is not None:
+                    sock.bind((str(self._source), 0))
                 async with asyncio.timeout(share_s):
                     await loop.sock_connect(sock, address)
             except OSError as error:
@@ -93,9 +93,8 @@ class Connector:
 
     async def _look_up(self) -> list[_Address]:
         family = socket.AF_UNSPEC
-        if self._source_address is not None:
-            is_v4 = ipaddress.ip_address(self._source_address).version == 4
-            family = socket.AF_INET if is_v4 else socket.AF_INET6
+        if self._source is not None:
+            family = socket.AF_INET if self._source.version == 4 else socket.AF_INET6
         found = await asyncio.get_running_loop().getaddrinfo(
             self._origin.host,
             self._origin.port,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import ipaddress
 import secrets
 import socket
 import ssl
@@ -53,7 +54,7 @@ class WebTransport:
     ) -> None:
         self._origin = Origin(base_url)
         self._timeouts = timeouts or Timeouts()
-        self._source_address = source_address
+        self._source_address = source_address and str(ipaddress.ip_address(source_address))
         self._ca_file = ca_file
         self._session: niquests.AsyncSession | None = None
         self._is_closed = False
@@ -190,6 +191,7 @@ class _Call:
             self._response = await session.send(
                 prepared, stream=True, allow_redirects=False, timeout=timeout, proxies={}
             )
+            self._may_be_sent = True
             self.status = int(self._response.status_code)
             self.headers = {name.lower(): value for name, value in self._response.headers.items()}
 
