@@ -22,20 +22,21 @@ FindInstrument = Callable[[str, str], Awaitable[Instrument | None]]
 
 
 class PlannedLeg(msgspec.Struct, kw_only=True):
-    """One leg before it has a tag. `denial` set: it will be journalled as DENIED, not sent."""
+    """One leg before it is journalled. `denial` set: it will be DENIED, not sent."""
 
     account: Account
-    quantity: int
+    broker_tag: int
+    quantity: int = 0
     instrument: Instrument | None = None
     denial: Reason | None = None
     sent: Sent | None = None
     precheck: str = "skipped"
 
-    def place_order(self, request: OrderRequest, broker_tag: int) -> PlaceOrder:
+    def place_order(self, request: OrderRequest) -> PlaceOrder:
         """The order as the adapter gets it. Only for a leg without a denial."""
         assert self.instrument is not None  # noqa: S101
         return PlaceOrder(
-            broker_tag=broker_tag,
+            broker_tag=self.broker_tag,
             instrument=self.instrument,
             side=request.side,
             order_type=request.order_type,
@@ -57,7 +58,9 @@ class Planner:
         accounts: Mapping[str, Account],
         groups: Mapping[str, Mapping[str, Decimal]],
         find_instrument: FindInstrument,
+        mint_tag: Callable[[], int],
     ) -> None:
+        self._mint_tag = mint_tag
         self._accounts = accounts
         self._groups = groups
         self._find_instrument = find_instrument
@@ -129,7 +132,7 @@ class Planner:
     async def _leg(
         self, request: OrderRequest, account: Account, multiplier: Decimal
     ) -> PlannedLeg:
-        leg = PlannedLeg(account=account, quantity=0)
+        leg = PlannedLeg(account=account, broker_tag=self._mint_tag())
         try:
             leg.instrument = await self._find_instrument(account.broker, request.instrument)
         except LookupError as error:
@@ -139,7 +142,7 @@ class Planner:
             leg.denial = account.obstacle() or _judge(request, leg)
         if leg.denial is None:
             try:
-                account.adapter.check_order(leg.place_order(request, 0))
+                account.adapter.check_order(leg.place_order(request))
             except Denied as error:
                 leg.denial = _reason(error.reason, error.message)
         leg.precheck = "passed" if leg.denial is None else "failed"

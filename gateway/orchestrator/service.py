@@ -69,11 +69,11 @@ class OrderService:
         self._store = store
         self._accounts = accounts
         self._find_instrument = find_instrument
-        self._planner = Planner(accounts, groups, find_instrument)
+        self._mint = TagMint()
+        self._planner = Planner(accounts, groups, find_instrument, lambda: self._mint.mint())
         self._boot_id = boot_id
         self._halt = halt
         self._on_session_expired = on_session_expired
-        self._mint = TagMint()
         self._live: dict[str, LiveOrder] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._followers = {
@@ -194,7 +194,7 @@ class OrderService:
             leg_id=leg_id_of(order.order_id, n),
             account=account.id,
             broker=account.broker,
-            broker_tag=self._mint.mint(),
+            broker_tag=plan.broker_tag,
             instrument=request.instrument,
             side=request.side,
             order_type=request.order_type,
@@ -232,7 +232,7 @@ class OrderService:
     def _start(self, plan: PlannedLeg, leg: LiveLeg, request: OrderRequest) -> None:
         account = plan.account
         account.moving[leg.record.leg_id] = leg
-        place = plan.place_order(request, leg.record.broker_tag)
+        place = plan.place_order(request)
         self._spawn(self._run_leg(leg, account, place))
 
     async def _run_leg(self, leg: LiveLeg, account: Account, place: PlaceOrder) -> None:

@@ -81,14 +81,16 @@ def row_mac(
 def first_bad_row(connection: apsw.Connection, key: bytes) -> tuple[int, str] | None:
     """Walk the chain, streaming; return the first row that does not hold and why, or None."""
     previous, expected = _GENESIS, 1
-    rows = connection.execute(
+    rows: Any = connection.execute(
         "SELECT seq, at_us, kind, account, order_id, body, mac FROM audit ORDER BY seq"
     )
     for seq, at_us, kind, account, order_id, body, mac in rows:
         if seq != expected:
             return expected, "is missing"
-        wanted = row_mac(key, previous, seq, at_us, kind, account, order_id, body)
-        if not hmac.compare_digest(wanted, mac):
+        intact = isinstance(body, bytes) and isinstance(mac, bytes)
+        if not intact or not hmac.compare_digest(
+            row_mac(key, previous, seq, at_us, kind, account, order_id, body), mac
+        ):
             return seq, "was changed, or the row before it was"
         previous, expected = mac, seq + 1
     return None
