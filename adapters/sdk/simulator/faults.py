@@ -1,8 +1,8 @@
 """What goes wrong, and when: the fault plan of a simulator.
 
 A rule is `{"call": kind or "any", "action": ..., "count": 1 (null: for ever), "skip": 0,
-"params": {...}}`; `actions` lists the actions. Of the rules that match a call, every one of the four that only delay or hide
-(`slow`, `slow_answer`, `book_lag`, `book_omit`) applies, and the first one of the others.
+"params": {...}}`; `actions` lists the actions. Of the rules that match a call, each of the four
+that only delay or hide applies, and the first one of the others.
 
 Random mode: `{"seed": 1, "rate": 0.2, "actions": [...], "call": "any", "params": {action: {...}}}`
 strikes matching calls that no rule struck; a second one replaces the first.
@@ -102,7 +102,7 @@ class _Rule:
 
     def describe(self) -> dict[str, Any]:
         counts = {"left": self.left, "left_to_skip": self.to_skip, "fired": self.fired}
-        return msgspec.to_builtins(self.fault) | counts
+        return {**msgspec.to_builtins(self.fault), **counts}
 
 
 class _Chance:
@@ -123,7 +123,7 @@ class _Chance:
         return self._applied[self._random.choice(fitting)]
 
     def describe(self) -> dict[str, Any]:
-        return msgspec.to_builtins(self._faults) | {"fired": self._fired}
+        return {**msgspec.to_builtins(self._faults), "fired": self._fired}
 
 
 class FaultPlan:
