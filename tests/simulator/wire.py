@@ -47,6 +47,7 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._early = b""
 
     @classmethod
     async def open(cls, url: str, *, tls: ssl.SSLContext | None = None) -> Wire:
@@ -58,8 +59,8 @@ class Wire:
 
     async def see(self, *, wait_s: float = 5.0, to_head: bool = False) -> Seen:
         """Read one answer, or to the end of the connection, or until nothing came for `wait_s`."""
-        data = b""
-        while not _complete(data, head_only=to_head):
+        data, self._early = self._early, b""
+        while (end := _end_of_answer(data, head_only=to_head)) is None:
             try:
                 async with asyncio.timeout(wait_s):
                     chunk = await self._reader.read(65536)
@@ -70,7 +71,8 @@ class Wire:
             if not chunk:
                 return Seen(data, "closed")
             data += chunk
-        return Seen(data, "answered")
+        self._early = data[end:]
+        return Seen(data[:end], "answered")
 
     async def call(self, method: str, path: str, body: bytes = b"", **how: Any) -> Seen:
         self.send(request_bytes(method, path, body))
@@ -90,12 +92,13 @@ def connect_is_refused(url: str) -> bool:
         return probe.connect_ex((host, int(port))) != 0
 
 
-def _complete(data: bytes, *, head_only: bool) -> bool:
+def _end_of_answer(data: bytes, *, head_only: bool) -> int | None:
     head, found, body = data.partition(b"\r\n\r\n")
     if not found:
-        return False
+        return None
     lowered = head.lower()
     if b"transfer-encoding: chunked" in lowered:
-        return body.endswith(b"0\r\n\r\n")
-    length = int(lowered.split(b"content-length: ")[1].split(b"\r\n")[0])
-    return head_only or len(body) >= length
+        return len(data) if body.endswith(b"0\r\n\r\n") else None
+    length = 0 if head_only else int(lowered.split(b"content-length: ")[1].split(b"\r\n")[0])
+    end = len(head) + len(found) + length
+    return end if len(data) >= end else None

@@ -87,7 +87,7 @@ class SimRequest:
         try:
             return msgspec.json.decode(self.body)
         except msgspec.DecodeError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(f"the body is not JSON: {error}") from error
 
     def form(self) -> dict[str, str]:
         """Decode the body as a URL-encoded form. Raises `ValueError` when it is not UTF-8."""
