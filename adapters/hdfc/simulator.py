@@ -118,16 +118,19 @@ class HdfcSimulator(BrokerSimulator):
         return SimResponse(401, {"error": "invalid credentials"})
 
     def not_found_response(self, request: SimRequest) -> SimResponse:
-        """Answer as the gateway in front does: a 404 without a body.
+        """Answer as the gateway in front does: a 404 without a body."""
+        return SimResponse(404, b"")
 
-        A path that only has a slash too many is redirected, as servers of this kind do, so
-        that a client which follows redirects on orders is caught.
+    def handle(self, request: SimRequest) -> SimResponse:
+        """Redirect a path that only has a slash too many, as servers of this kind do.
+
+        A client that follows redirects on orders is caught by it.
         """
         bare = request.path.rstrip("/")
-        if bare != request.path and self.router.knows_path(bare):
+        if bare != request.path and self.router.find(request.method, bare):
             self.violation(request, "trailing slash")
             return SimResponse(307, b"", {"location": f"{bare}?{urlencode(request.query)}"})
-        return SimResponse(404, b"")
+        return super().handle(request)
 
     def refuse_stranger(self, request: SimRequest) -> SimResponse | None:
         """Refuse a request without User-Agent or with a wrong `api_key`; None lets it pass."""

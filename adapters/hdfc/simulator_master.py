@@ -96,7 +96,9 @@ def find(universe: Universe, exchange: str, code: str, wanted_segment: str) -> C
     """Find the contract of an order, or None when the three do not belong together."""
     for canonical in _CANONICAL.get(exchange, ()):
         contract = _by_code(universe, canonical, code)
-        if contract is not None and segment(contract) == wanted_segment:
+        if contract is None or segment(contract) != wanted_segment:
+            continue
+        if security_id(contract) == code:
             return contract
     return None
 

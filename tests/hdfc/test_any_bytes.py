@@ -1,0 +1,155 @@
+"""Whatever arrives, parsers give a model or a GatewayError, and masters a ValueError."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adapters.hdfc import parse, parse_login
+from adapters.hdfc.envelope import Answer, read_answer
+from adapters.hdfc.master import HEADER, read_master
+from adapters.sdk.errors import GatewayError
+from adapters.sdk.models import Instrument
+from tests.hdfc.support import PAYLOADS, payload
+
+PARSERS: tuple[Callable[[Answer], Any], ...] = (
+    parse.parse_placed,
+    lambda answer: parse.parse_cancel(answer, "26042500000504"),
+    parse.parse_order_book,
+    lambda answer: parse.parse_single_order(answer, "26042500000504"),
+    parse_login.parse_login_token,
+    parse_login.parse_login_question,
+    parse_login.parse_second_factor,
+    parse_login.check_resend,
+    parse_login.parse_authorised,
+    parse_login.parse_access_token,
+    parse_login.parse_profile,
+)
+JSON_FILES = sorted(path.name for path in PAYLOADS.glob("*.json"))
+STATUSES = st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 405, 422, 429, 500, 502])
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=20),
+    st.sampled_from(["", "1,000.50", "NaN", "1e999999999", "-5", "success", "error", "\ud800"]),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+
+
+def put_to_every_parser(status: int, body: bytes) -> None:
+    answer = read_answer(status, body, ("a-secret-value",))
+    for parser in PARSERS:
+        try:
+            parser(answer)
+        except GatewayError as error:
+            assert "a-secret-value" not in str(error)
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found = [path]
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            found += paths(inner, (*path, name))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            found += paths(inner, (*path, index))
+    return found
+
+
+def replaced(value: Any, path: tuple[Any, ...], new: Any, *, drop: bool) -> Any:
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    if drop and len(path) == 1:
+        del copy[path[0]]
+    else:
+        copy[path[0]] = replaced(copy[path[0]], path[1:], new, drop=drop)
+    return copy
+
+
+@given(status=STATUSES, body=st.binary(max_size=200))
+def test_any_bytes(status: int, body: bytes) -> None:
+    put_to_every_parser(status, body)
+
+
+@given(
+    status=STATUSES,
+    name=st.sampled_from(JSON_FILES),
+    data=st.data(),
+    odd=ODD,
+    drop=st.booleans(),
+)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+def test_payloads_with_one_member_changed(
+    status: int, name: str, data: st.DataObject, odd: Any, drop: bool
+) -> None:
+    value = json.loads(payload(name))
+    path = data.draw(st.sampled_from(paths(value)))
+    put_to_every_parser(status, json.dumps(replaced(value, path, odd, drop=drop)).encode())
+
+
+@given(name=st.sampled_from(JSON_FILES), data=st.data())
+@settings(max_examples=200)
+def test_payloads_cut_or_broken_in_a_byte(name: str, data: st.DataObject) -> None:
+    body = bytearray(payload(name))
+    place = data.draw(st.integers(0, len(body) - 1))
+    if data.draw(st.booleans()):
+        del body[place:]
+    else:
+        body[place] = data.draw(st.integers(0, 255))
+    put_to_every_parser(200, bytes(body))
+
+
+@pytest.mark.parametrize("depth", [10, 100_000])
+def test_deeply_nested_bodies(depth: int) -> None:
+    put_to_every_parser(200, b'{"data":' * depth + b"1" + b"}" * depth)
+    put_to_every_parser(200, b"[" * depth + b"]" * depth)
+
+
+@given(token=st.text(max_size=60))
+def test_any_text_as_access_token(token: str) -> None:
+    now = datetime.now(UTC)
+    assert parse_login.read_token_claims(token, now).expires_at.tzinfo is not None
+
+
+@given(rows=st.lists(st.text(max_size=60), max_size=4), has_header=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_as_master(tmp_path: Path, rows: list[str], has_header: bool) -> None:
+    lines = [HEADER, *rows] if has_header else rows
+    path = tmp_path / "master.csv"
+    path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+    read_whole(path)
+
+
+@given(data=st.data())
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_master_with_one_cell_changed(tmp_path: Path, data: st.DataObject) -> None:
+    lines = (PAYLOADS / "security_master.csv").read_text().splitlines()
+    number = data.draw(st.integers(0, len(lines) - 1))
+    cells = lines[number].split(",")
+    cell = data.draw(st.integers(0, len(cells) - 1))
+    cells[cell] = data.draw(
+        st.one_of(st.text(max_size=12), st.sampled_from(["", "-1", "1e9", ".", "²", "0", "NaN"]))
+    )
+    lines[number] = ",".join(cells)
+    path = tmp_path / "master.csv"
+    path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+    read_whole(path)
+
+
+def read_whole(path: Path) -> None:
+    try:
+        for row in read_master([path]):
+            assert isinstance(row, Instrument)
+    except ValueError as error:
+        assert "master.csv" in str(error)
