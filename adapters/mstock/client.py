@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -24,9 +23,6 @@ from adapters.sdk.transport import (
     Timeouts,
     WebTransport,
 )
-
-_HIDDEN: Final = "[hidden]"
-_SHORTEST_SECRET: Final = 4
 
 
 class Auth(msgspec.Struct, frozen=True):
@@ -172,10 +168,4 @@ def _json(fields: Mapping[str, str]) -> bytes:
 
 
 def _decoded(response: HttpResponse, secrets: Iterable[str]) -> Envelope:
-    """Decode an answer; secrets of ours that the broker echoes are taken out of its words."""
-    envelope = decode_envelope(response.status, response.body)
-    message = envelope.message
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
-            message = message.replace(secret, _HIDDEN)
-    return msgspec.structs.replace(envelope, message=message)
+    return decode_envelope(response.status, response.body, secrets)

@@ -7,7 +7,7 @@ errors is it? The `errorcode` decides first, then the HTTP status, then the word
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 # status (5xx, 429, a proxy's 408) proves nothing.
 _ANSWER_STATUSES: Final = frozenset({200, 400, 401, 403, 404})
 _MAX_WORDS: Final = 300
+_SHORTEST_SECRET: Final = 4
 
 _RMS_ORDER_ID: Final = re.compile(r"^RMS:\s*([0-9]{6,20}):")
 _IP_MISMATCH: Final = re.compile(r"\bip\b", re.IGNORECASE)
@@ -63,8 +64,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
         return self.good and not self.code and 200 <= self.http < 300
 
 
-def decode_envelope(http: int, body: bytes) -> Envelope:
+def decode_envelope(http: int, body: bytes, hide: Iterable[str] = ()) -> Envelope:
     """Turn any of the envelope shapes into one.
+
+    `hide`: our own secrets, taken out of the broker's words should it echo them.
 
     Raises:
         BadAnswer: empty body, not JSON, or JSON that is none of the shapes of dossier 4.1.
@@ -81,7 +84,7 @@ def decode_envelope(http: int, body: bytes) -> Envelope:
         raise BadAnswer(f"HTTP {http}: the answer is not an m.Stock envelope", status=http)
     status = value.get("status")
     if isinstance(status, int) and not isinstance(status, bool):
-        return _validation_problem(http, status, value)
+        return _validation_problem(http, status, value, hide)
     word = str(status).strip().lower()
     if word not in ("true", "success", "false", "error"):
         raise BadAnswer(f"HTTP {http}: the answer has no status that is known", status=http)
@@ -89,7 +92,7 @@ def decode_envelope(http: int, body: bytes) -> Envelope:
         http=http,
         good=word in ("true", "success"),
         code=text(value, "errorcode") or text(value, "error_type"),
-        message=text(value, "message")[:_MAX_WORDS],
+        message=_words(text(value, "message"), hide),
         data=value.get("data"),
         has_data="data" in value,
     )
@@ -177,7 +180,9 @@ def unproven(envelope: Envelope) -> BadAnswer:
 _VALIDATION = "ValidationProblem"
 
 
-def _validation_problem(http: int, status: int, value: Mapping[str, Any]) -> Envelope:
+def _validation_problem(
+    http: int, status: int, value: Mapping[str, Any], hide: Iterable[str]
+) -> Envelope:
     """Read ASP.NET's problem shape: an integer status and `errors` by field (shape 5)."""
     errors = value.get("errors")
     if status < 400 or not isinstance(errors, Mapping):
@@ -190,10 +195,17 @@ def _validation_problem(http: int, status: int, value: Mapping[str, Any]) -> Env
         http=http,
         good=False,
         code=_VALIDATION if status == 400 else str(status),
-        message=" ".join(word for word in words if word)[:_MAX_WORDS],
+        message=_words(" ".join(word for word in words if word), hide),
         data=None,
         has_data=False,
     )
+
+
+def _words(said: str, hide: Iterable[str]) -> str:
+    for secret in hide:
+        if len(secret) >= _SHORTEST_SECRET:
+            said = said.replace(secret, "[hidden]")
+    return said[:_MAX_WORDS]
 
 
 def _forbidden(envelope: Envelope) -> GatewayError:

@@ -1,0 +1,140 @@
+"""Any bytes, and any mutation of the broker's own, parse or raise a `GatewayError`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adapters.mstock import parse
+from adapters.mstock.envelope import Envelope, decode_envelope
+from adapters.mstock.master import instrument, read_master
+from adapters.sdk.errors import GatewayError
+from tests.mstock.support import PAYLOADS, payload
+
+NAMES = sorted(
+    path.stem for path in PAYLOADS.glob("*.json") if "OpenAPIScripMaster" not in path.stem
+)
+STATUSES = st.sampled_from([200, 201, 302, 400, 401, 403, 404, 405, 429, 500, 502])
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.decimals(allow_nan=False, allow_infinity=False).map(float),
+    st.text(max_size=30),
+    st.sampled_from(["", "None", "0", "1E+99", "Pending", "Traded", "2026-Nov-22 01:00:00"]),
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+
+
+def _book(envelope: Envelope) -> None:
+    parse.book_orders(parse.rows(envelope), {})
+
+
+def _details(envelope: Envelope) -> None:
+    row = parse.details_row(parse.rows(envelope), "1")
+    if row is not None:
+        parse.order(row, "1", parse.Fills(1, Decimal(1)))
+
+
+def _fills(envelope: Envelope) -> None:
+    for fills in parse.fills_by_order(parse.rows(envelope)).values():
+        assert fills.average_price is None or fills.quantity
+
+
+PARSERS: list[Callable[[Envelope], Any]] = [
+    parse.request_token,
+    lambda envelope: parse.login_tokens(envelope, mode="otp"),
+    lambda envelope: parse.login_tokens(envelope, mode="totp"),
+    parse.placed,
+    lambda envelope: parse.cancel_requested(envelope, "1"),
+    _book,
+    _details,
+    _fills,
+]
+
+
+def _parse_all(http: int, body: bytes) -> None:
+    try:
+        envelope = decode_envelope(http, body)
+    except GatewayError:
+        return
+    for parser in PARSERS:
+        with suppress(GatewayError):
+            parser(envelope)
+
+
+@given(STATUSES, st.binary(max_size=200))
+def test_any_bytes_parse_or_raise_our_error(http: int, body: bytes) -> None:
+    _parse_all(http, body)
+
+
+@given(STATUSES, JSON)
+def test_any_json_parses_or_raises_our_error(http: int, value: Any) -> None:
+    _parse_all(http, json.dumps(value).encode())
+
+
+@given(STATUSES, st.sampled_from(NAMES), st.integers(0, 4000), st.binary(max_size=3), st.booleans())
+def test_a_damaged_payload_parses_or_raises_our_error(
+    http: int, name: str, at: int, replacement: bytes, cut: bool
+) -> None:
+    body = payload(name)
+    at %= len(body)
+    _parse_all(http, body[:at] + replacement + (b"" if cut else body[at + len(replacement) :]))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(NAMES), st.data())
+def test_a_payload_with_other_values_parses_or_raises_our_error(
+    name: str, data: st.DataObject
+) -> None:
+    value = json.loads(payload(name))
+
+    def change(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: change(inner) for key, inner in node.items()}
+        if isinstance(node, list):
+            return [change(inner) for inner in node[:2]]
+        return data.draw(SCALARS) if data.draw(st.booleans()) else node
+
+    _parse_all(200, json.dumps(change(value)).encode())
+
+
+@given(STATUSES, JSON)
+def test_no_answer_but_a_clean_success_places_an_order(http: int, value: Any) -> None:
+    try:
+        placed = parse.placed(decode_envelope(http, json.dumps(value).encode()))
+    except GatewayError:
+        return
+    envelope = value[0] if isinstance(value, list) else value
+    assert http in (200, 201)
+    assert str(envelope["status"]).strip().lower() in ("true", "success")
+    assert placed.broker_order_id
+
+
+@given(st.dictionaries(st.sampled_from(["token", "symbol", "name", "expiry", "strike", "lotsize",
+    "instrumenttype", "exch_seg", "tick_size"]), SCALARS | st.sampled_from(["NSE", "NFO", "EQ",
+    "OPTIDX", "FUTSTK", "29Dec2026", "A-EQ", "ACE"])))  # fmt: skip
+def test_any_master_row_is_an_instrument_or_none_or_a_value_error(row: dict[str, Any]) -> None:
+    with suppress(ValueError):
+        instrument(row)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200) | st.binary(max_size=50).map(lambda tail: b"[{" + tail))
+def test_any_master_file_is_read_or_a_value_error(tmp_path: Path, body: bytes) -> None:
+    path = tmp_path / "master.json"
+    path.write_bytes(body)
+    with pytest.raises(ValueError, match=r"master\.json"):
+        list(read_master([path]))
