@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from blacksheep import Application, Content, Request, Response
+from blacksheep import Application, Content, Request, Response, Router
 
 from gateway.api.auth import Keys, control_caller
 from gateway.api.problems import plain_problem, problem_answer
@@ -37,7 +37,7 @@ ASGI = Callable[
 
 def build_app(routes: Iterable[Route], keys: Keys) -> Application:
     """Make the application; it still has to be started by the server."""
-    app = Application(show_error_details=False)
+    app = Application(router=Router(), show_error_details=False)
     methods: dict[str, set[str]] = {}
     for route in routes:
         app.router.add(route.method, route.path, _endpoint(route, keys))
