@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -251,6 +252,7 @@ def _build(
     )
 
 
+@lru_cache(maxsize=4096)
 def _expiry(value: str | int | None) -> date | None:
     """Read the contract's close, epoch seconds; only its date in India counts (dossier 9.3)."""
     seconds = int(value) if value not in (None, "") else 0
@@ -262,6 +264,7 @@ def _freeze_quantity(value: str | int | None) -> int | None:
     return quantity if quantity > 0 else None
 
 
+@lru_cache(maxsize=4096)
 def _plain(value: Decimal) -> Decimal:
     """Drop trailing zeros without falling into exponent form."""
     value = value.normalize()

@@ -116,20 +116,21 @@ def _csv_file(universe: Universe, exchange: Exchange) -> Iterator[bytes]:
 def _json_row(contract: Contract, universe: Universe) -> dict[str, Any]:
     exchange, segment = EXCHANGE_TO_WIRE[contract.exchange]
     is_cash = contract.type is InstrumentType.EQ
+    details = _details(contract)
     return {
         "fyToken": fy_token(contract),
         "isin": contract.isin or "",
         "exSymbol": _exchange_symbol(contract),
-        "symDetails": _details(contract),
+        "symDetails": details,
         "symTicker": ticker(contract),
         "exchange": exchange,
         "segment": segment,
         "exchangeName": _VENUE[exchange],
         "exToken": contract.token,
-        "exSymName": _exchange_symbol(contract) if is_cash else _details(contract),
+        "exSymName": _exchange_symbol(contract) if is_cash else details,
         "exSeries": contract.series if is_cash else "XX",
         "exInstType": instrument_type(contract),
-        "symbolDesc": _details(contract),
+        "symbolDesc": details,
         "optType": contract.option_type.value if contract.option_type else "XX",
         "strikePrice": contract.strike * Decimal("1.0") if contract.strike else Decimal("-1.0"),
         "expiryDate": _expiry(contract),

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.fyers.master import _objects, check_is_whole, read_master
@@ -173,6 +173,7 @@ _DOCUMENT = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(_DOCUMENT, st.integers(1, 64), st.sampled_from([None, 1]))
 def test_rows_are_cut_out_exactly_whatever_the_chunks(
     document: dict[str, dict[str, object]], chunk: int, indent: int | None
@@ -188,6 +189,7 @@ def test_rows_are_cut_out_exactly_whatever_the_chunks(
     assert list(document.values()) == [json.loads(row) for row in _objects(read, "file")]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=120))
 def test_any_bytes_are_rows_or_a_value_error(data: bytes):
     chunks = iter([data])

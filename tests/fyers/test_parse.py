@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.fyers import parse
@@ -387,6 +387,7 @@ def _every_parser(response: HttpResponse) -> None:
 _STATUS = st.sampled_from([200, 400, 401, 403, 429, 500, 502])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), _STATUS)
 def test_any_bytes_parse_or_raise_our_error(data: bytes, status: int):
     _every_parser(HttpResponse(status, {}, data))
@@ -404,6 +405,7 @@ _PAYLOADS = sorted(
 )
 
 
+@settings(deadline=None)
 @given(st.data(), st.sampled_from(_PAYLOADS), _STATUS)
 def test_any_mutated_payload_parses_or_raises_our_error(
     data: st.DataObject, name: str, status: int
@@ -419,6 +421,7 @@ def test_any_mutated_payload_parses_or_raises_our_error(
     _every_parser(HttpResponse(status, {}, msgspec.json.encode(document)))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(_PAYLOADS), st.integers(0, 3000), st.binary(max_size=4))
 def test_any_cut_payload_parses_or_raises_our_error(name: str, at: int, tail: bytes):
     _every_parser(HttpResponse(200, {}, body(name)[:at] + tail))
