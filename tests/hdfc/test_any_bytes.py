@@ -78,6 +78,7 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any, *, drop: bool) -> Any:
 
 
 @given(status=STATUSES, body=st.binary(max_size=200))
+@settings(deadline=None)
 def test_any_bytes(status: int, body: bytes) -> None:
     put_to_every_parser(status, body)
 
@@ -89,7 +90,7 @@ def test_any_bytes(status: int, body: bytes) -> None:
     odd=ODD,
     drop=st.booleans(),
 )
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 def test_payloads_with_one_member_changed(
     status: int, name: str, data: st.DataObject, odd: Any, drop: bool
 ) -> None:
@@ -99,7 +100,7 @@ def test_payloads_with_one_member_changed(
 
 
 @given(name=st.sampled_from(JSON_FILES), data=st.data())
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 def test_payloads_cut_or_broken_in_a_byte(name: str, data: st.DataObject) -> None:
     body = bytearray(payload(name))
     place = data.draw(st.integers(0, len(body) - 1))
@@ -117,13 +118,14 @@ def test_deeply_nested_bodies(depth: int) -> None:
 
 
 @given(token=st.text(max_size=60))
+@settings(deadline=None)
 def test_any_text_as_access_token(token: str) -> None:
     now = datetime.now(UTC)
     assert parse_login.read_token_claims(token, now).expires_at.tzinfo is not None
 
 
 @given(rows=st.lists(st.text(max_size=60), max_size=4), has_header=st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_as_master(tmp_path: Path, rows: list[str], has_header: bool) -> None:
     lines = [HEADER, *rows] if has_header else rows
     path = tmp_path / "master.csv"
@@ -132,7 +134,9 @@ def test_any_text_as_master(tmp_path: Path, rows: list[str], has_header: bool) -
 
 
 @given(data=st.data())
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_master_with_one_cell_changed(tmp_path: Path, data: st.DataObject) -> None:
     lines = (PAYLOADS / "security_master.csv").read_text().splitlines()
     number = data.draw(st.integers(0, len(lines) - 1))
