@@ -365,7 +365,10 @@ def _with_tag(rows: list[BrokerOrder], broker_tag: int) -> list[BrokerOrder]:
 
 
 def _authorization(session: Session) -> str:
-    return f"{session.extra[_APP_ID]}:{session.token}"
+    app_id = session.extra.get(_APP_ID)
+    if not app_id:
+        raise LoginExpired("this session does not say for which app it is", created_nothing=True)
+    return f"{app_id}:{session.token}"
 
 
 def _credential(credentials: Mapping[str, str], name: str) -> str:

@@ -93,9 +93,11 @@ REFUSALS: Final[dict[int, ReasonCode]] = {
 }
 """Codes of an `s:"error"` answer that are a definitive no to a write (dossier 4.2).
 
-Whatever is not listed proves nothing: 201, -96, -174, -201, -202, -204, -205 and -329 are
-named as ambiguous there, and any other code is unknown to it.
+Whatever is not listed proves nothing.
 """
+
+AMBIGUOUS_CODES: Final = frozenset({CODE_NO_ACK, -96, -174, -201, -202, -204, -205, -329})
+"""Codes that say nothing of what became of a write, whatever their words (dossier 4.2)."""
 
 MESSAGE_REASONS: Final[tuple[tuple[re.Pattern[str], ReasonCode], ...]] = tuple(
     (re.compile(pattern, re.IGNORECASE), reason)
@@ -120,8 +122,8 @@ MESSAGE_REASONS: Final[tuple[tuple[re.Pattern[str], ReasonCode], ...]] = tuple(
 
 CLIENT_CODE_IN_MESSAGE: Final = re.compile(r"\bfor C-[^\s\[]+", re.IGNORECASE)
 
-INDEX_TYPES: Final = frozenset({(10, 10), (12, 24)})
-"""(segment, instrument type) of an index (dossier 9.4)."""
+INDEX_TYPE: Final = 10
+"""Instrument type of an index in segment 10; other segments use the number otherwise (9.4)."""
 
 CURRENCY_UNDERLYINGS: Final = frozenset({20, 21, 22, 23})
 """Instrument types of segment 12 that stand for an underlying, not for a contract."""

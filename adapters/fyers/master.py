@@ -21,7 +21,7 @@ from adapters.fyers.constants import (
     CURRENCY_UNDERLYINGS,
     EXCHANGE_FROM_WIRE,
     INDEX_SYMBOLS,
-    INDEX_TYPES,
+    INDEX_TYPE,
     IST,
 )
 from adapters.sdk.models import Exchange, Instrument, InstrumentType, OptionType
@@ -159,9 +159,7 @@ def _shared_names(path: Path) -> frozenset[str]:
     """Find the cash names of BSE that more than one row of the file claims."""
     if not path.name.startswith("BSE_CM"):
         return frozenset()
-    names = Counter(
-        row.exSymbol for _, row in _rows(path) if (row.segment, row.exInstType) not in INDEX_TYPES
-    )
+    names = Counter(row.exSymbol for _, row in _rows(path) if row.exInstType != INDEX_TYPE)
     return frozenset(name for name, count in names.items() if count > 1)
 
 
@@ -175,7 +173,7 @@ def _instrument(row: _Row, shared: frozenset[str]) -> Instrument | None:
 
 
 def _cash(row: _Row, exchange: Exchange, shared: frozenset[str]) -> Instrument | None:
-    if (row.segment, row.exInstType) in INDEX_TYPES:
+    if row.exInstType == INDEX_TYPE:
         name = row.symTicker.removeprefix(f"{exchange.value}:").removesuffix("-INDEX")
         return _build(row, exchange, InstrumentType.INDEX, INDEX_SYMBOLS.get(name, name))
     series = _series(row, exchange)

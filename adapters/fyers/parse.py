@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from adapters.fyers.constants import (
+    AMBIGUOUS_CODES,
     CLIENT_CODE_IN_MESSAGE,
     CODE_INVALID_ORDER_ID,
-    CODE_NO_ACK,
     CODE_PLACED,
     CODE_REJECTED,
     CODES_AUTH,
@@ -216,7 +216,7 @@ def refusal(envelope: Envelope) -> GatewayError:
     A 5xx is never a refusal, whatever its body says: which HTTP status comes with a rejection is
     not documented, so the order is looked for instead (dossier 4.1, 4.2).
     """
-    if envelope.ok or envelope.status >= 500 or envelope.code == CODE_NO_ACK:
+    if envelope.ok or envelope.status >= 500 or envelope.code in AMBIGUOUS_CODES:
         return _bad_answer(envelope, "did not say what became of the request")
     if envelope.ok is None:
         return _bad_answer(envelope, "gave an answer without a verdict")

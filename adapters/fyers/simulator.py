@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from adapters.fyers.client import app_id_hash
 from adapters.fyers.simulator_login import (
     AUTH_CODE_LIFETIME,
     AuthCode,
     PendingLogin,
+    complete_login,
     login_page,
     mint_jwt,
     token_end,
@@ -49,7 +50,6 @@ from adapters.sdk.simulator import (
     SimRequest,
     SimResponse,
 )
-from adapters.sdk.transport import HttpRequest, WebTransport
 
 _API: Final = "/api/v3"
 _DATA: Final = "/data"
@@ -149,33 +149,12 @@ class FyersSimulator(BrokerSimulator):
         self._pending_logins.clear()
         self._auth_codes.clear()
 
-    async def complete_login(self, step: RedirectRequired, *, ca_file: str | None = None) -> str:
-        """Do what the owner does in a browser: open the page, type the OTP, be redirected.
-
-        Returns the URL of the redirect, for `submit_redirect` or the gateway's callback.
-        Raises `RuntimeError` where the page does not take the login.
-        """
-        parts = urlsplit(step.login_url)
-        web = WebTransport(f"{parts.scheme}://{parts.netloc}", ca_file=ca_file)
-        try:
-            page = await web.send(HttpRequest("GET", f"{parts.path}?{parts.query}"))
-            _, found, rest = page.body.decode().partition('name="request_key" value="')
-            if not found or self.otp is None:
-                raise RuntimeError(f"the login page answered HTTP {page.status}")
-            form = urlencode({"request_key": rest.partition('"')[0], "otp": self.otp})
-            answered = await web.send(
-                HttpRequest(
-                    "POST",
-                    parts.path,
-                    headers=(("Content-Type", "application/x-www-form-urlencoded"),),
-                    body=form.encode(),
-                )
-            )
-        finally:
-            await web.close()
-        if "location" not in answered.headers:
-            raise RuntimeError(f"the login page answered HTTP {answered.status} to the OTP")
-        return answered.headers["location"]
+    async def complete_login(
+        self, step: RedirectRequired | str, *, ca_file: str | None = None
+    ) -> str:
+        """Do what the owner does in a browser (see `complete_login` in `simulator_login`)."""
+        login_url = step if isinstance(step, str) else step.login_url
+        return await complete_login(login_url, self.control_url, ca_file=ca_file)
 
     # Login
 

@@ -7,10 +7,12 @@ import html
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from adapters.fyers.constants import SESSION_EDGE_HOUR
+from adapters.sdk.transport import HttpRequest, WebTransport
 
 AUTH_CODE_LIFETIME: Final = timedelta(seconds=30_000)
 
@@ -38,6 +40,38 @@ class AuthCode(msgspec.Struct, frozen=True):
     """A code that may be exchanged once."""
 
     expires_at: datetime
+
+
+async def complete_login(login_url: str, control_url: str, *, ca_file: str | None = None) -> str:
+    """Open the login page, type the one-time password in, and return where it redirects to.
+
+    That URL is what `submit_redirect` and the gateway's callback want. The password comes from
+    the simulator's control plane. Raises `RuntimeError` where the page does not take the login.
+    """
+    parts = urlsplit(login_url)
+    page_host = WebTransport(f"{parts.scheme}://{parts.netloc}", ca_file=ca_file)
+    control = WebTransport(control_url, ca_file=ca_file)
+    try:
+        page = await page_host.send(HttpRequest("GET", f"{parts.path}?{parts.query}"))
+        _, found, rest = page.body.decode().partition('name="request_key" value="')
+        if not found:
+            raise RuntimeError(f"the login page answered HTTP {page.status}")
+        otp = (await control.send(HttpRequest("GET", "/_sim/otp"))).json()["otp"]
+        form = urlencode({"request_key": rest.partition('"')[0], "otp": otp})
+        answered = await page_host.send(
+            HttpRequest(
+                "POST",
+                parts.path,
+                headers=(("Content-Type", "application/x-www-form-urlencoded"),),
+                body=form.encode(),
+            )
+        )
+    finally:
+        await page_host.close()
+        await control.close()
+    if "location" not in answered.headers:
+        raise RuntimeError(f"the login page answered HTTP {answered.status} to the OTP")
+    return answered.headers["location"]
 
 
 def login_page(app_id: str, client_id: str, request_key: str, notice: str = "") -> str:

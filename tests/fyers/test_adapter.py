@@ -702,6 +702,16 @@ async def test_dead_token_on_reading_is_said(
         await adapter.prove_session(session)
 
 
+async def test_session_of_no_app_sends_nothing(
+    adapter: FyersAdapter, simulator: FyersSimulator, session: Session, order: MakeOrder
+):
+    with pytest.raises(LoginExpired) as caught:
+        await adapter.place_order(msgspec.structs.replace(session, extra={}), order(), Gate())
+
+    assert caught.value.created_nothing
+    assert not simulator.calls
+
+
 async def test_lost_answer_to_a_cancel_is_unknown(
     adapter: FyersAdapter, simulator: FyersSimulator, session: Session, order: MakeOrder
 ):
