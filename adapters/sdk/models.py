@@ -142,6 +142,35 @@ class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
     amo: bool = False
 
 
+class ModifyOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order at the broker is to become: every field as it will be, not only the changed.
+
+    `quantity` is the new total, the filled part included. `filled_quantity` is what the book last
+    showed. The instrument, side, product and validity are those of the order and never change.
+    """
+
+    broker_order_id: str
+    instrument: Instrument
+    side: Side
+    order_type: OrderType
+    product: Product
+    validity: Validity
+    quantity: int
+    previous_quantity: int
+    filled_quantity: int
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    disclosed_quantity: int = 0
+    amo: bool = False
+
+
+class Modified(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker took the modify request. Only the order book proves that it was applied."""
+
+    broker_order_id: str
+    message: str | None = None
+
+
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
     """The broker gave an id. That is acceptance by its front door, not by the exchange."""
 
@@ -184,6 +213,56 @@ class BrokerOrder(msgspec.Struct, frozen=True, kw_only=True):
     exchange_order_id: str | None = None
     message: str | None = None
     placed_at: datetime | None = None
+
+
+class BrokerTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """One fill from a broker's trade book. `codes` as in `BrokerOrder`; `quantity` in units."""
+
+    trade_id: str
+    broker_order_id: str
+    codes: dict[str, str]
+    side: Side | None
+    product: Product | None
+    quantity: int
+    price: Decimal
+    exchange_order_id: str | None = None
+    broker_tag: int | None = None
+    traded_at: datetime | None = None
+
+
+class BrokerPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """One net position. `quantity` is signed units; what the broker does not give is None."""
+
+    codes: dict[str, str]
+    product: Product | None
+    quantity: int
+    buy_quantity: int | None = None
+    sell_quantity: int | None = None
+    buy_price: Decimal | None = None
+    sell_price: Decimal | None = None
+    average_price: Decimal | None = None
+    last_price: Decimal | None = None
+    realised_pnl: Decimal | None = None
+    unrealised_pnl: Decimal | None = None
+    multiplier: Decimal = Decimal(1)
+
+
+class BrokerQuote(msgspec.Struct, frozen=True, kw_only=True):
+    """One instrument's prices. `as_of` is when the broker says, else when it was read."""
+
+    instrument: str
+    last_price: Decimal
+    as_of: datetime
+    open: Decimal | None = None
+    high: Decimal | None = None
+    low: Decimal | None = None
+    close: Decimal | None = None
+    volume: int | None = None
+    bid_price: Decimal | None = None
+    bid_quantity: int | None = None
+    ask_price: Decimal | None = None
+    ask_quantity: int | None = None
+    open_interest: int | None = None
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
