@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tracemalloc
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -184,3 +185,25 @@ def test_a_file_without_instruments_is_an_error(tmp_path: Path, body: str) -> No
     path.write_text(body)
     with pytest.raises(ValueError, match=r"master\.json"):
         list(read_master([path]))
+
+
+def test_a_large_master_is_never_whole_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "master.json"
+    with path.open("w") as file:
+        file.write("[")
+        file.write(
+            ",".join(
+                json.dumps(row(token=str(number), symbol=f"S{number}", name=f"S{number}-EQ"))
+                for number in range(100_000, 110_000)
+            )
+        )
+        file.write("]")
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in read_master([path]))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 10_000 + 8
+    assert path.stat().st_size > 1_500_000
+    assert peak < 500_000

@@ -1,0 +1,125 @@
+"""The official SDK against the simulator: the proof that it speaks m.Stock's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.mstock import parse
+from adapters.mstock.envelope import decode_envelope
+from adapters.mstock.simulator import MstockSimulator
+from adapters.sdk.models import BrokerOrderState
+from tests.mstock.support import TAG, desk
+
+pytestmark = pytest.mark.sdk
+
+_ROOT = Path(__file__).parents[2]
+_SET_UP = (
+    "python -m venv .venvs/mstock-sdk && "
+    ".venvs/mstock-sdk/bin/pip install -r tests/mstock/sdk-requirements.txt"
+)
+_TIME_LIMIT_S = 60
+
+
+@pytest.fixture
+def sdk_python() -> str:
+    given = os.environ.get("BROKERGATE_SDK_MSTOCK_PYTHON")
+    python = Path(given) if given else _ROOT / ".venvs" / "mstock-sdk" / "bin" / "python"
+    if not python.exists():
+        message = f"the official m.Stock SDK has no environment at {python}; set it up: {_SET_UP}"
+        if os.environ.get("BROKERGATE_REQUIRE_SDK") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return str(python)
+
+
+async def drive(python: str, simulator: MstockSimulator, folder: Path) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        python,
+        str(Path(__file__).with_name("sdk_session.py")),
+        simulator.base_urls["api"],
+        simulator.control_url,
+        simulator.login_kind,
+        # The SDK writes its log file there.
+        cwd=folder,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        credentials = json.dumps(dict(simulator.credentials)).encode()
+        async with asyncio.timeout(_TIME_LIMIT_S):
+            output, errors = await process.communicate(credentials)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, errors.decode()
+    # The SDK prints what it raises; the results are the last line.
+    return dict(json.loads(output.decode().splitlines()[-1]))
+
+
+@pytest.mark.parametrize("login", ["otp", "totp"])
+async def test_official_sdk_logs_in_places_lists_modifies_and_cancels(
+    sdk_python: str, tmp_path: Path, login: str
+) -> None:
+    async with desk(login=login) as at:
+        got = await drive(sdk_python, at.simulator, tmp_path)
+
+        assert got["wrong_password"]["raised"] == "GeneralException"
+        assert "9 attempts remaining" in got["wrong_password"]["message"]
+        assert len(got["login"]["data"]["jwtToken"]) == 36
+        assert got["session"]["data"]["jwtToken"].startswith("eyJ")
+        assert ("ClientId" in got["session"]["data"]) == (login == "totp")
+        assert got["empty_book"]["data"] is None
+        order_id = got["place"][0]["data"]["orderid"]
+        (row,) = got["book"]["data"]
+        assert (row["orderid"], row["status"], row["price"]) == (order_id, "Pending", "800.50")
+        assert "ordertag" not in row
+        assert got["details"]["data"][0]["ordertag"] == str(TAG)
+        assert got["modify"]["data"]["orderid"].strip() == order_id
+        (row,) = got["modified"]["data"]
+        assert (row["quantity"], row["price"]) == ("12", "801.00")
+        assert got["modify_blank"] == 400
+        assert got["cancel"]["data"]["orderid"] == order_id
+        assert got["cancel_again"]["raised"] == "GeneralException"
+        assert got["cancelled"]["data"][0]["status"] == "Cancelled"
+        assert "FUND LIMIT INSUFFICIENT" in got["too_dear"]["message"]
+        (trade,) = got["trades"]["data"]
+        assert trade["ORDER_NUMBER"] == got["market"][0]["data"]["orderid"]
+        assert got["positions"]["data"][0]["netqty"] == "10"
+        assert got["holdings"]["data"][0]["tradingsymbol"] == "STATE BANK OF INDIA"
+        assert set(got["funds"]["data"][0]) >= {"AVAILABLE_BALANCE", "AMOUNT_UTILIZED"}
+        assert got["quote"]["data"]["fetched"][0]["tradingSymbol"] == "SBIN-EQ"
+        assert got["quote"]["data"]["unfetched"][0]["symbolToken"] == "999260"
+        resting = got["resting"][0]["data"]["orderid"]
+        assert got["cancel_all"] == {"status": "success", "data": {"order_id": resting}}
+        assert got["cancel_none"]["error_type"] == "InputException"
+        assert set(got["master"][0]) >= {"token", "symbol", "name", "exch_seg"}
+        assert got["logout"]["message"] == "Success"
+        assert got["after_logout"]["raised"] == "InteractiveAPIException"
+        assert not at.simulator.violations
+
+
+async def test_our_parsers_read_what_the_official_sdk_was_told(
+    sdk_python: str, tmp_path: Path
+) -> None:
+    async with desk() as at:
+        got = await drive(sdk_python, at.simulator, tmp_path)
+
+    def rows(name: str) -> list[parse.Row]:
+        return parse.rows(decode_envelope(200, json.dumps(got[name]).encode()))
+
+    (cancelled,) = parse.book_orders(rows("cancelled"), {})
+    assert cancelled.state is BrokerOrderState.CANCELLED
+    details = parse.details_row(rows("details"), cancelled.broker_order_id)
+    assert details is not None
+    found = parse.order(details, cancelled.broker_order_id, parse.NO_FILLS)
+    assert found.broker_tag == TAG
+    (fills,) = parse.fills_by_order(rows("trades")).values()
+    assert fills.quantity == 10
