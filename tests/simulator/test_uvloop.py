@@ -12,7 +12,7 @@ import uvloop
 
 from tests.simulator.certificates import make_certificate
 from tests.simulator.toy import ToyBroker
-from tests.simulator.wire import BODY, Seen, Wire, connect_is_refused
+from tests.simulator.wire import BODY, Seen, Wire, connect_is_refused, request_bytes
 
 Runner = Callable[[Any], Any]
 both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
@@ -78,9 +78,25 @@ def test_refused_port_opens_again_when_cleared(run: Runner) -> None:
 
 
 @both_loops
-def test_streamed_answers_survive_a_slow_reader(run: Runner) -> None:
+def test_stream_waits_for_a_client_that_does_not_read(run: Runner) -> None:
+    async def scenario() -> int:
+        broker = ToyBroker()
+        await broker.start()
+        wire = await Wire.open(broker.url)
+        wire.send(request_bytes("GET", "/files/endless"))
+        await asyncio.sleep(0.1)
+        sent = broker.megabytes_sent
+        await wire.close()
+        await broker.stop()
+        return sent
+
+    assert 1 <= run(scenario()) < 100
+
+
+@both_loops
+def test_large_streamed_answer_arrives_whole(run: Runner) -> None:
     async def scenario() -> tuple[int, int]:
-        broker = ToyBroker(options={"rows": 100_000})
+        broker = ToyBroker(options={"rows": 30_000})
         await broker.start()
         wire = await Wire.open(broker.url)
         seen = await wire.call("GET", "/files/master.csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from adapters.sdk.models import Exchange, OrderType, Product, Side, Validity
@@ -23,6 +24,7 @@ class ToyBroker(BrokerSimulator):
     credentials = {"api_key": "toy-key"}
     hosts = {"api": "/v1"}
     own_options = frozenset({"greeting"})
+    megabytes_sent = 0
 
     def routes(self) -> list[Route]:
         return [
@@ -33,6 +35,7 @@ class ToyBroker(BrokerSimulator):
             Route("GET", "/v1/trades", CallKind.TRADES, self._trades),
             Route("POST", "/v1/login", CallKind.LOGIN, self._login),
             Route("GET", "/v1/me", CallKind.READ, self._me),
+            Route("GET", "/files/endless", CallKind.MASTER, self._endless),
             Route("GET", "/files/{name...}", CallKind.MASTER, self._file),
         ]
 
@@ -63,7 +66,7 @@ class ToyBroker(BrokerSimulator):
                 product=Product.CNC,
                 validity=Validity.DAY,
                 quantity=body.get("quantity", 10),
-                price=None if body.get("price") is None else body_decimal(body["price"]),
+                price=None if body.get("price") is None else Decimal(body["price"]),
                 tag=body.get("tag"),
             )
         )
@@ -116,8 +119,10 @@ class ToyBroker(BrokerSimulator):
 
         return SimResponse(200, rows(), {"content-type": "text/csv"})
 
+    def _endless(self, request: SimRequest) -> SimResponse:
+        def megabytes() -> Iterator[bytes]:
+            while True:
+                self.megabytes_sent += 1
+                yield bytes(1_000_000)
 
-def body_decimal(text: str) -> Any:
-    from decimal import Decimal
-
-    return Decimal(text)
+        return SimResponse(200, megabytes())
