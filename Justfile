@@ -1,0 +1,47 @@
+# What developers run. Everything installs what it needs into .venv first.
+
+dev := "python3 packaging/dev.py"
+
+# lint, types, tests
+default: lint types test
+
+# three simulators, one order, one answer
+demo *ARGS:
+    {{dev}} demo {{ARGS}}
+
+test *ARGS:
+    {{dev}} test {{ARGS}}
+
+lint:
+    {{dev}} lint
+
+types:
+    {{dev}} types
+
+# latency, memory and start-up, one core for the server
+bench *ARGS:
+    {{dev}} run python -m benchmarks {{ARGS}}
+
+# write the code in the one format
+format:
+    {{dev}} run ruff check --fix-only --quiet .
+    {{dev}} run ruff format .
+
+# pin the newest allowed versions, the same for every supported Python and machine
+pin:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    pin() {
+        uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url \
+            --no-annotate --no-header --extra build "$@"
+    }
+    first="--python-version 3.11 --python-platform x86_64-unknown-linux-gnu"
+    pin --upgrade $first -o requirements.txt
+    pin --upgrade $first --extra dev -c requirements.txt -o requirements-dev.txt
+    for python in 3.11 3.12 3.13; do
+        for machine in x86_64 aarch64; do
+            pin --python-version "$python" --python-platform "$machine-unknown-linux-gnu" \
+                --extra dev -c requirements-dev.txt -o - | diff requirements-dev.txt - ||
+                { echo "Python $python on $machine needs other packages" >&2; exit 1; }
+        done
+    done
