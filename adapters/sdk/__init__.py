@@ -1,1 +1,1 @@
-"""The adapter kit: interface, models, errors, transport and simulator parts. Knows no broker and no gateway."""
+"""The adapter kit: interface, models, errors, transport, simulator. Knows no broker."""

@@ -8,7 +8,7 @@ GatewayError
 +- LoginExpired     the broker no longer takes this session: log in again, then decide afresh
 +- NotSent          no byte of the request left this host: may be tried again
 +- OutcomeUnknown   may have reached the broker: never resend a write, ask the broker's book
-   +- BadAnswer     an answer arrived that proves nothing (not JSON, no id, a 5xx, an unlisted error)
+   +- BadAnswer     an answer that proves nothing (not JSON, no id, a 5xx, an unlisted error)
 
 The words are those of the leg states: one word, one meaning. On a *read* both `NotSent` and
 `OutcomeUnknown` only mean "not read", and the read may be repeated.
@@ -75,7 +75,12 @@ class Phase(StrEnum):
 
 
 class GatewayError(Exception):
-    """Base of every error that an adapter raises on purpose."""
+    """Base of every error that an adapter raises on purpose.
+
+    `retry_after_s` is set where the broker said how long to stay away.
+    """
+
+    retry_after_s: float | None = None
 
     def __init__(
         self,
@@ -218,6 +223,7 @@ class BadAnswer(OutcomeUnknown):
         reason: ReasonCode = ReasonCode.BROKER_UNAVAILABLE,
         broker_code: str | None = None,
         broker_message: str | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(
             message,
@@ -228,3 +234,4 @@ class BadAnswer(OutcomeUnknown):
             broker_code=broker_code,
             broker_message=broker_message,
         )
+        self.retry_after_s = retry_after_s

@@ -10,7 +10,7 @@ A plug-in is found through the entry-point group `brokergate.adapters`: a name a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,10 +19,15 @@ import msgspec
 
 from adapters.sdk.models import (
     BrokerOrder,
+    BrokerPosition,
+    BrokerQuote,
+    BrokerTrade,
     CancelRequested,
     Exchange,
     Instrument,
     LoginStep,
+    Modified,
+    ModifyOrder,
     OrderRef,
     OrderType,
     OtpRequired,
@@ -66,12 +71,14 @@ class CredentialField(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What this adapter can do, declared once; the gateway and the conformance kit believe only this.
+    """What this adapter can do, declared once; the gateway and the kit believe only this.
 
     `absence_horizon_s`: for how long good reads must show nothing before a leg may be called
     not found (never under 60). `hosts`: name to default URL, as `base_urls` may override.
     `login_kinds`: values that the account's `login` setting may take, the default first.
     `comparable_fields`: names of `BrokerOrder` fields that make an untagged order a suspect.
+    `book_min_gap_s`: how far apart order-book reads have to be. `code_keys`: the entries of
+    `codes` that together name a contract, in every row and in the master alike.
     """
 
     hosts: dict[str, str]
@@ -85,6 +92,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     supports_amo: bool = False
     absence_horizon_s: float = 60.0
     orders_per_second: int = 8
+    book_min_gap_s: float = 0.5
+    code_keys: tuple[str, ...] = ()
     comparable_fields: tuple[str, ...] = (
         "codes",
         "side",
@@ -156,7 +165,7 @@ class Adapter(Protocol):
     async def submit_redirect(
         self, credentials: Mapping[str, str], pending: Mapping[str, str], url: str
     ) -> LoginStep:
-        """Answer a `RedirectRequired` with the URL the broker redirected to. Raises `LoginRefused`."""
+        """Answer a `RedirectRequired` with the URL redirected to. Raises `LoginRefused`."""
         ...
 
     async def prove_session(self, session: Session) -> str:
@@ -186,6 +195,18 @@ class Adapter(Protocol):
         """Ask for a cancel, once. `Refused` proves neither life nor death of the order: read it."""
         ...
 
+    def check_modify(self, change: ModifyOrder) -> None:
+        """Raise `Denied` for a change that this broker or adapter cannot take. No I/O.
+
+        A new quantity of a part-filled order is denied where the broker's meaning is unproven.
+        """
+
+    async def modify_order(
+        self, session: Session, change: ModifyOrder, gate: SendGate | None = None
+    ) -> Modified:
+        """Ask for a change, once. Only the order book proves that it was applied."""
+        ...
+
     async def order_book(self, session: Session) -> list[BrokerOrder]:
         """Read the account's whole order book of the day, or raise: never a part of it."""
         ...
@@ -196,6 +217,23 @@ class Adapter(Protocol):
 
     async def find_by_tag(self, session: Session, broker_tag: int) -> list[BrokerOrder]:
         """Read the orders that carry a tag. Raises `NotSupported` unless the echo is QUERYABLE."""
+        ...
+
+    async def trade_book(self, session: Session) -> list[BrokerTrade]:
+        """Read every fill of the day, or raise: never a part of it."""
+        ...
+
+    async def positions(self, session: Session) -> list[BrokerPosition]:
+        """Read the account's net positions, closed ones of the day included, or raise."""
+        ...
+
+    async def quotes(
+        self, session: Session, instruments: Sequence[Instrument]
+    ) -> dict[str, BrokerQuote]:
+        """Read prices by canonical id, batched as the broker wants it.
+
+        An instrument that the broker does not price is missing from the answer, never zero.
+        """
         ...
 
     async def download_master(self, session: Session | None, folder: Path) -> list[Path]:

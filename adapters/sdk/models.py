@@ -134,7 +134,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
-    """Which order at the broker is meant, with what some brokers want repeated (m.Stock's variety and segment)."""
+    """Which order at the broker is meant, with what some brokers want repeated about it."""
 
     broker_order_id: str
     instrument: Instrument | None = None

@@ -98,7 +98,8 @@ class WebTransport:
                     raise BadAnswer(
                         f"{self._origin}: HTTP {call.status} instead of a file", status=call.status
                     )
-                with await asyncio.to_thread(part.open, "wb") as file:
+                # Opened on the loop: a cancelled wait for a thread would leave the file open.
+                with part.open("wb") as file:
                     size = await _store(call, file, max_bytes)
             await asyncio.to_thread(part.replace, path)
         except BaseException:
