@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from blacksheep import Application
 from adapters.sdk.interface import AdapterPlugin
 from gateway.api.admin import AdminRoutes
 from gateway.api.app import build_app
+from gateway.api.audit import AuditRoutes
 from gateway.api.auth import Keys
 from gateway.api.openapi import openapi_route
 from gateway.api.orders import OrderRoutes
@@ -29,19 +29,12 @@ from gateway.secrets.sealing import Keyring
 from gateway.sessions import SessionManager
 from gateway.store import Store
 from gateway.store.instruments import InstrumentStore
+from gateway.version import program_version
 
 log = logging.getLogger(__name__)
 
 JOURNAL = "journal.db"
 INSTRUMENTS = "instruments.db"
-
-
-def program_version() -> str:
-    """The installed version; the source tree's own when it was never installed."""
-    try:
-        return version("brokergate")
-    except PackageNotFoundError:
-        return "0+source"
 
 
 class Gateway:
@@ -105,6 +98,7 @@ class Gateway:
                 self.instruments.find_everywhere,
                 self.instruments.refresh,
             ).routes(),
+            *AuditRoutes(self.store).routes(),
         ]
         return [*routes, openapi_route(routes, program_version())]
 
