@@ -1,0 +1,150 @@
+"""A small client for the gateway's API, over its control socket or over TCP."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from gateway.cli.failure import Failure
+
+_TIMEOUT_S = 30.0
+
+
+class Reply(NamedTuple):
+    """An answer of the API; `body` is its JSON, or None when it has none."""
+
+    status: int
+    body: Any
+
+
+class Api(Protocol):
+    """Whatever answers calls of the API: a gateway over HTTP, or the store of a stopped one."""
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> Reply: ...
+
+
+def ask(
+    api: Api,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = _TIMEOUT_S,
+) -> Any:
+    """Call the API and return the answer's body. Raises `Failure` with the problem's words."""
+    reply = api.call(method, path, body, query=query, headers=headers, timeout_s=timeout_s)
+    if reply.status >= 400:
+        raise Failure(problem_words(reply))
+    return reply.body
+
+
+def problem_words(reply: Reply) -> str:
+    """Say what a problem answer says, with the broker's own words where it has them."""
+    problem = reply.body if isinstance(reply.body, dict) else {}
+    words = str(problem.get("detail") or f"the gateway answered HTTP {reply.status}")
+    broker = problem.get("broker_message")
+    return f"{words} (the broker says: {broker})" if broker and broker not in words else words
+
+
+class HttpApi:
+    """A running gateway: `unix:PATH`, `http://` on this machine, or `https://`."""
+
+    def __init__(self, where: str, key: str | None = None) -> None:
+        self._where = where
+        self._key = key
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> Reply:
+        """Make one call, on a connection of its own, and never a second time."""
+        sent = {"Accept": "application/json", **(headers or {})}
+        if self._key:
+            sent["Authorization"] = f"Bearer {self._key}"
+        data = None
+        if body is not None:
+            data = msgspec.json.encode(body)
+            sent["Content-Type"] = "application/json"
+        target = f"{path}?{urlencode(query)}" if query else path
+        connection = _connection(self._where, timeout_s)
+        try:
+            connection.request(method, target, data, sent)
+            answer = connection.getresponse()
+            return Reply(answer.status, _json(answer.read()))
+        except TimeoutError as error:
+            raise Failure(f"no answer from {self._where} within {timeout_s:.0f} s") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Failure(f"cannot reach the gateway at {self._where}: {error}") from error
+        finally:
+            connection.close()
+
+
+def remote_api(url: str, key_file: str) -> HttpApi:
+    """Make a client for a gateway elsewhere. Raises `Failure` for a bad URL or key file."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Failure(f"--url {url}: write it as in https://gate.lan:8080")
+    if parts.scheme == "http" and not _is_this_machine(parts.hostname):
+        raise Failure(f"--url {url}: plain http would show the API key to the network; use https")
+    try:
+        key = Path(key_file).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"--key-file {key_file}: cannot be read as an API key: {error}") from error
+    return HttpApi(url.rstrip("/"), key)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _connection(where: str, timeout_s: float) -> http.client.HTTPConnection:
+    if where.startswith("unix:"):
+        return _UnixConnection(where.removeprefix("unix:"), timeout_s)
+    parts = urlsplit(where)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "", parts.port, timeout=timeout_s)
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return msgspec.json.decode(data) if data else None
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,78 @@
+"""The configuration and the master key as commands find them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.cli.failure import Failure, told
+
+if TYPE_CHECKING:
+    from adapters.sdk.interface import AdapterPlugin
+    from gateway.config import Settings
+    from gateway.secrets import MasterKey
+
+CONFIG_FILE = "brokergate.yaml"
+KEY_FILE = "master.key"
+
+
+class Setup(NamedTuple):
+    """A loaded configuration, the file it came from, and the adapters at hand."""
+
+    settings: Settings
+    plugins: dict[str, AdapterPlugin]
+    path: Path | None
+
+
+def find_config(given: str | None) -> Path | None:
+    """Return the file to read: the one given, ./brokergate.yaml, or the user's own.
+
+    None when there is no file but the environment holds settings. Raises `Failure`.
+    """
+    if given:
+        return Path(given)
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    for path in (Path(CONFIG_FILE), home / "brokergate" / CONFIG_FILE):
+        if path.is_file():
+            return path
+    settings = ("DATA_DIR", "ACCOUNTS", "SERVER__", "GROUPS")
+    if any(name.startswith(f"BROKERGATE_{key}") for name in os.environ for key in settings):
+        return None
+    raise Failure(
+        f"no configuration: there is no {CONFIG_FILE} here; make one with `brokergate init`,"
+        " or name it with --config"
+    )
+
+
+def load_setup(config: str | None) -> Setup:
+    """Load configuration and adapters. Raises `Failure` with every mistake there is."""
+    from gateway.brokers import load_plugins
+    from gateway.config import ConfigError, load_settings
+
+    path = find_config(config)
+    with told(RuntimeError):
+        plugins = load_plugins()
+    with told(ConfigError):
+        settings = load_settings(
+            path, {name: plugin.capabilities for name, plugin in plugins.items()}
+        )
+    return Setup(settings, plugins, path)
+
+
+def find_master_key(config: Path | None) -> MasterKey:
+    """Find the master key in the order of design section 5, before the prompt beside the file.
+
+    The key file that `init` wrote next to the configuration counts as a default of
+    BROKERGATE_MASTER_KEY_FILE: whatever is set explicitly goes before it. Raises `Failure`.
+    """
+    from gateway.secrets import MasterKeyError, load_master_key
+    from gateway.secrets.master_key import FILE_VARIABLE, KEY_VARIABLE
+
+    environ = dict(os.environ)
+    if config is not None and not environ.get(FILE_VARIABLE) and not environ.get(KEY_VARIABLE):
+        beside = config.absolute().parent / KEY_FILE
+        if beside.is_file():
+            environ[FILE_VARIABLE] = str(beside)
+    with told(MasterKeyError):
+        return load_master_key(environ)

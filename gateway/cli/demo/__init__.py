@@ -1,0 +1,1 @@
+"""`brokergate demo`: simulators, gateway, logins and one order, on this machine alone."""

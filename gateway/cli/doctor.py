@@ -1,0 +1,171 @@
+"""`brokergate doctor`: looks at the set-up, changes nothing."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from gateway.cli.configuration import Setup, find_master_key, load_setup
+from gateway.cli.failure import Failure
+from gateway.cli.options import config_option, json_option
+from gateway.cli.output import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Check(msgspec.Struct, kw_only=True):
+    """One thing looked at. `ok` None: worth knowing, not wrong."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    fix: str | None = None
+
+
+class AdapterHosts(msgspec.Struct, kw_only=True):
+    """The hosts that a firewall must let through for one broker."""
+
+    broker: str
+    title: str
+    hosts: dict[str, str]
+
+
+class Findings(msgspec.Struct, kw_only=True):
+    ok: bool
+    checks: list[Check]
+    adapters: list[AdapterHosts]
+
+
+@click.command("doctor")
+@config_option
+@json_option
+def command(config: str | None, as_json: bool) -> None:
+    """Check configuration, master key, data directory and masters; say what to mend.
+
+    \b
+    Example:
+      brokergate doctor --json
+    """
+    checks = list(_checks(config))
+    findings = Findings(
+        ok=not any(check.ok is False for check in checks), checks=checks, adapters=_adapters()
+    )
+    if as_json:
+        print_json(findings)
+    else:
+        _print(findings)
+    if not findings.ok:
+        raise click.exceptions.Exit(1)
+
+
+def _print(findings: Findings) -> None:
+    marks = {True: "ok  ", False: "BAD ", None: "note"}
+    for check in findings.checks:
+        click.echo(f"{marks[check.ok]}  {check.name}: {check.detail}")
+        if check.fix:
+            click.echo(f"      fix: {check.fix}")
+    for adapter in findings.adapters:
+        hosts = ", ".join(dict.fromkeys(adapter.hosts.values()))
+        click.echo(f"note  adapter {adapter.broker}: {hosts}")
+
+
+def _adapters() -> list[AdapterHosts]:
+    from gateway.brokers import load_plugins
+
+    return [
+        AdapterHosts(broker=name, title=plugin.title, hosts=plugin.capabilities.hosts)
+        for name, plugin in load_plugins().items()
+    ]
+
+
+def _checks(config: str | None) -> Iterator[Check]:
+    try:
+        setup = load_setup(config)
+    except Failure as error:
+        yield Check(name="configuration", ok=False, detail=error.message)
+        return
+    accounts = ", ".join(f"{each.id} ({each.broker})" for each in setup.settings.accounts)
+    where = str(setup.path) if setup.path else "the environment"
+    yield Check(
+        name="configuration", ok=True, detail=f"{where}; accounts: {accounts or 'none yet'}"
+    )
+    yield _data_dir(setup)
+    yield from _running_and_key(setup)
+    yield _masters(setup)
+
+
+def _data_dir(setup: Setup) -> Check:
+    data_dir = setup.settings.data_dir
+    if not data_dir.is_dir():
+        detail = f"{data_dir} does not exist yet; `brokergate serve` makes it"
+        return Check(name="data directory", ok=None, detail=detail)
+    mode = stat.S_IMODE(data_dir.stat().st_mode)
+    if mode & 0o077:
+        return Check(
+            name="data directory",
+            ok=False,
+            detail=f"{data_dir} has mode {mode:04o}: others can get at it",
+            fix=f"chmod 700 {data_dir}",
+        )
+    return Check(name="data directory", ok=True, detail=f"{data_dir}, mode {mode:04o}")
+
+
+def _running_and_key(setup: Setup) -> Iterator[Check]:
+    from gateway.cli.target import lock_holder
+
+    holder = lock_holder(setup.settings.data_dir)
+    detail = f"running as process {holder}" if holder else "not running"
+    yield Check(name="gateway", ok=True if holder else None, detail=detail)
+    if holder:
+        yield Check(name="master key", ok=True, detail="the running gateway has opened the vault")
+        return
+    try:
+        key = find_master_key(setup.path)
+        if (setup.settings.data_dir / "journal.db").exists():
+            _open_vault(setup)
+    except Failure as error:
+        yield Check(name="master key", ok=False, detail=error.message)
+    else:
+        yield Check(name="master key", ok=True, detail=f"from {key.source}")
+
+
+def _open_vault(setup: Setup) -> None:
+    from gateway.cli.offline import offline_api
+
+    with offline_api(setup):
+        return
+
+
+def _masters(setup: Setup) -> Check:
+    import asyncio
+
+    from gateway.orders.times import rfc3339
+    from gateway.runtime import INSTRUMENTS
+    from gateway.store.instruments import InstrumentStore
+
+    path = setup.settings.data_dir / INSTRUMENTS
+    brokers = {account.broker for account in setup.settings.accounts}
+    loaded = {}
+    if path.exists():
+        store = InstrumentStore(path)
+        try:
+            loaded = {info.broker: info for info in asyncio.run(store.info())}
+        finally:
+            store.close()
+    parts = [
+        f"{name} {loaded[name].rows} rows of {rfc3339(loaded[name].loaded_us)}"
+        if name in loaded
+        else f"{name} not loaded"
+        for name in sorted(brokers)
+    ]
+    missing = not brokers <= loaded.keys()
+    return Check(
+        name="instrument masters",
+        ok=None if missing or not brokers else True,
+        detail=", ".join(parts) or "no broker is configured",
+        fix="log in, or run `brokergate instruments refresh`" if missing else None,
+    )

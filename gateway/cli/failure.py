@@ -1,0 +1,27 @@
+"""The one way for a command to end badly: a line for a person, and exit status 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import click
+
+
+class Failure(click.ClickException):
+    """What went wrong, why, and what to do. Exit status 1."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"brokergate: {self.format_message()}", file=file, err=file is None)
+
+
+@contextmanager
+def told(*expected: type[BaseException]) -> Iterator[None]:
+    """Turn errors whose own text is meant for a person into a `Failure`."""
+    try:
+        yield
+    except expected as error:
+        raise Failure(str(error)) from error

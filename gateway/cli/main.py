@@ -1,0 +1,107 @@
+"""The `brokergate` command: a table of commands, each loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import NamedTuple
+
+import click
+
+
+class _Entry(NamedTuple):
+    module: str
+    summary: str
+
+
+_COMMANDS = {
+    "demo": _Entry("gateway.cli.demo.command", "See it work: no account, no network needed."),
+    "init": _Entry("gateway.cli.init", "Make a configuration, a master key and a first API key."),
+    "serve": _Entry("gateway.cli.serve", "Run the gateway."),
+    "doctor": _Entry("gateway.cli.doctor", "Check the set-up and say what to mend."),
+    "vault": _Entry("gateway.cli.vault", "Seal broker credentials; list which are set."),
+    "login": _Entry("gateway.cli.login", "Log accounts in at their brokers."),
+    "keys": _Entry("gateway.cli.keys", "Make, list and revoke API keys."),
+    "orders": _Entry("gateway.cli.orders", "Look at orders and what became of them."),
+    "instruments": _Entry("gateway.cli.instruments", "Fetch the brokers' instrument masters."),
+    "audit": _Entry("gateway.cli.audit", "Check the tamper-evident log."),
+    "simulate": _Entry("gateway.cli.simulate", "Run a broker's simulator to practise against."),
+    "openapi": _Entry("gateway.cli.openapi", "Print the API's OpenAPI document."),
+    "version": _Entry("gateway.cli.version", "Print the version."),
+}
+_HIDDEN = {"_simulators": "gateway.cli.simulators"}
+
+
+class _LazyGroup(click.Group):
+    """Lists commands from the table above and imports only the one that runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = _COMMANDS.get(cmd_name)
+        module = entry.module if entry else _HIDDEN.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = importlib.import_module(module).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(), help="Configuration file, for every command.")
+def cli(config: str | None) -> None:
+    """One self-hosted process between trading scripts and Indian brokers.
+
+    A script sends one order; brokergate places it at every account named, proves what
+    happened at each, and answers once.
+
+    \b
+    Try it, no account needed:   brokergate demo
+    Set it up:                   brokergate init
+                                 brokergate vault set fyers-main
+                                 brokergate serve
+                                 brokergate login --all
+    More on a command:           brokergate COMMAND --help
+    """
+
+
+def main() -> None:
+    """Run a command. Exit status: 0 done, 1 failed, 2 wrong usage."""
+    debug = bool(os.environ.get("BROKERGATE_DEBUG"))
+    try:
+        status = cli.main(prog_name="brokergate", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        if debug:
+            traceback.print_exc()
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("brokergate: stopped", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read the output has gone; the interpreter must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(
+            f"brokergate: unexpected {type(error).__name__}: {error}"
+            " (BROKERGATE_DEBUG=1 shows where; please report it)",
+            err=True,
+        )
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

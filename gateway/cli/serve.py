@@ -1,0 +1,112 @@
+"""`brokergate serve`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli.configuration import find_master_key, load_setup
+from gateway.cli.failure import told
+from gateway.cli.options import config_option
+from gateway.cli.ports import free_port
+
+if TYPE_CHECKING:
+    from gateway.config import Settings
+    from gateway.runtime import Gateway
+
+log = logging.getLogger(__name__)
+
+
+@click.command("serve")
+@click.option("--port", type=click.IntRange(0, 65535), help="Instead of server.port.")
+@config_option
+def command(port: int | None, config: str | None) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C. Logs go to stderr.
+
+    The master key comes from the systemd credential brokergate-master-key, from the file that
+    BROKERGATE_MASTER_KEY_FILE names (master.key beside the configuration if that is unset), from
+    BROKERGATE_MASTER_KEY, or from a prompt.
+
+    \b
+    Example:
+      brokergate serve --config /etc/brokergate/brokergate.yaml
+    """
+    setup = load_setup(config)
+    settings = with_port(setup.settings, port)
+    start_logging(settings.logging.level)
+    master_key = find_master_key(setup.path)
+
+    import apsw
+
+    from gateway.api.server import PortTaken
+    from gateway.secrets import Keyring, SealError
+    from gateway.serve import run
+    from gateway.store import DataDirLocked
+    from gateway.store.schema import StoreTooNew
+
+    log.info("master key from %s", master_key.source)
+
+    def ready(gateway: Gateway) -> None:
+        click.echo(_ready_line(settings))
+        tell_systemd("READY=1")
+
+    # Between the end of the loop and the end of the process a second signal changes nothing.
+    try:
+        with told(PortTaken, DataDirLocked, SealError, StoreTooNew, apsw.Error, OSError):
+            run(settings, setup.plugins, Keyring(master_key), on_ready=ready)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def with_port(settings: Settings, port: int | None) -> Settings:
+    """Return the settings with `port` put in, and a free port found where it is 0."""
+    wanted = settings.server.port if port is None else port
+    if wanted == 0:
+        # The HTTP server does not tell which port the system gave it, so ask before.
+        with told(OSError):
+            wanted = free_port(settings.server.host)
+    server = settings.server.model_copy(update={"port": wanted})
+    return settings.model_copy(update={"server": server})
+
+
+def start_logging(level: str) -> None:
+    """Log to stderr. Libraries only from warning on: their debug logs hold URLs and headers."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for name in ("gateway", "adapters"):
+        logging.getLogger(name).setLevel(level.upper())
+
+
+def tell_systemd(state: str) -> None:
+    """Send a state to the service manager, where one asked for it."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        try:
+            notify.sendto(state.encode(), address)
+        except OSError as error:
+            log.warning("cannot tell systemd that the gateway is ready: %s", error)
+
+
+def _ready_line(settings: Settings) -> str:
+    server = settings.server
+    scheme = "https" if server.tls.cert else "http"
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    count = len(settings.accounts)
+    accounts = "1 account" if count == 1 else f"{count} accounts"
+    return (
+        f"brokergate ready on {scheme}://{host}:{server.port}"
+        f" ({accounts}, data in {settings.data_dir})"
+    )

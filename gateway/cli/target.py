@@ -1,0 +1,63 @@
+"""Which API a command talks to: a remote gateway, the running one, or the stopped one's store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.cli.client import Api, HttpApi, remote_api
+from gateway.cli.configuration import load_setup
+from gateway.cli.failure import Failure
+from gateway.cli.options import Target
+
+_SOCKET = "control.sock"
+_START_S = 3.0
+
+
+@contextmanager
+def connected(target: Target, *, offline: bool = False) -> Iterator[Api]:
+    """Yield the API that `target` names.
+
+    `offline`: the command can also be done on a stopped gateway's store. Raises `Failure`.
+    """
+    if target.url and target.key_file:
+        yield remote_api(target.url, target.key_file)
+        return
+    setup = load_setup(target.config)
+    data_dir = setup.settings.data_dir
+    deadline = time.monotonic() + _START_S
+    while (holder := lock_holder(data_dir)) is not None:
+        socket_path = data_dir / _SOCKET
+        if socket_path.exists():
+            yield HttpApi(f"unix:{socket_path}")
+            return
+        if time.monotonic() > deadline:
+            raise Failure(
+                f"{data_dir} is in use by process {holder}, which does not answer on {_SOCKET};"
+                " wait until it has started, or stop it"
+            )
+        time.sleep(0.05)
+    if not offline:
+        raise Failure("the gateway is not running; start it with `brokergate serve`")
+    from gateway.cli.offline import offline_api
+
+    with offline_api(setup) as api:
+        yield api
+
+
+def lock_holder(data_dir: Path) -> str | None:
+    """Name the process that holds the data directory's lock, or None. Makes nothing."""
+    from gateway.store import DataDirLock, DataDirLocked
+
+    if not (data_dir / "lock").exists():
+        return None
+    try:
+        with DataDirLock(data_dir):
+            return None
+    except DataDirLocked:
+        try:
+            return (data_dir / "lock").read_text().strip() or "unknown"
+        except OSError:
+            return "unknown"
