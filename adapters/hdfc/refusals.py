@@ -41,7 +41,7 @@ _DEAD_SESSION_TEXT = re.compile(
     r"invalid credentials|unauthori[sz]ed|(token|session)( is| has)? expired"
     r"|(expired|invalid) (session|access ?token)|full authentication is required"
 )
-_DEAD_LOGIN_TEXT = re.compile(r"expired|locked|blocked|disabled|exceeded|maximum|invalid token")
+_DEAD_LOGIN_TEXT = re.compile(r"expired|locked|blocked|disabled|exceeded|invalid token")
 _OMS_CODE = re.compile(r"^\W*(\d{4,5})\b|\((\d{4,5})\)")
 
 # First match wins; texts from dossier hdfc 4.2 to 4.4 and their plain synonyms.

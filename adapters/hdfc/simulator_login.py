@@ -54,7 +54,7 @@ class LoginDesk:
         refusal = self._simulator.refuse_stranger(request)
         if refusal is not None:
             return refusal
-        if "application/json" not in request.headers.get("accept", ""):
+        if "text/html" in request.headers.get("accept", ""):
             self._simulator.new_otp()
             return self._page(request)
         token_id = self._new_id()

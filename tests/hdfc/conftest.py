@@ -34,7 +34,7 @@ def adapter_for(simulator: HdfcSimulator, login: str = "password") -> HdfcAdapte
             account="hdfc-main",
             base_urls=simulator.base_urls,
             login=login,
-            answer_timeout_s=0.5,
+            answer_timeout_s=1.5,
             read_timeout_s=5.0,
         )
     )
