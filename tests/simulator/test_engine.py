@@ -202,6 +202,18 @@ def test_modify_to_a_marketable_price_fills() -> None:
     assert (S.FILLED, 12, True) == (placed.state, placed.filled_quantity, placed.modified)
 
 
+def test_modify_blocks_the_margin_of_the_new_quantity_and_price() -> None:
+    engine, clock = make()
+    placed = engine.place(order(price=Decimal("800.00")))
+    clock.advance(ms=5)
+    engine.modify(placed, quantity=15, price=Decimal("801.00"))
+    assert Decimal(15 * 801) == engine.account.funds.blocked
+    engine.modify(placed, quantity=5)
+    assert Decimal(5 * 801) == engine.account.funds.blocked
+    engine.cancel(placed)
+    assert 0 == engine.account.funds.blocked
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -79,18 +79,21 @@ def test_refused_port_opens_again_when_cleared(run: Runner) -> None:
 
 @both_loops
 def test_stream_waits_for_a_client_that_does_not_read(run: Runner) -> None:
-    async def scenario() -> int:
+    async def scenario() -> tuple[int, int]:
         broker = ToyBroker()
         await broker.start()
         wire = await Wire.open(broker.url)
         wire.send(request_bytes("GET", "/files/endless"))
+        await asyncio.sleep(0.2)
+        at_first = broker.megabytes_sent
         await asyncio.sleep(0.1)
-        sent = broker.megabytes_sent
+        later = broker.megabytes_sent
         await wire.close()
         await broker.stop()
-        return sent
+        return at_first, later
 
-    assert 1 <= run(scenario()) < 100
+    at_first, later = run(scenario())
+    assert 1 <= at_first == later
 
 
 @both_loops

@@ -94,7 +94,6 @@ class FaultyCall:
         if main is None or action in (Action.DUPLICATE, None):
             self._finish(response)
         elif action is Action.REFUSE:
-            self._keep_alive = self._keep_alive and not main.params.close_idle
             self._finish(response)
             self._server.connection_fault(main)
         elif action is Action.ACCEPT_THEN_RESET:
