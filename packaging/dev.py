@@ -287,6 +287,8 @@ def follow(command: list[str], what: str) -> str | None:
         # These would send the packages elsewhere.
         if name not in ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONHOME")
     }
+    # Fyers' SDK pins an aiohttp from before Python 3.13, which needs no compiler this way.
+    environ["AIOHTTP_NO_EXTENSIONS"] = "1"
     lines: list[str] = []
     seen = 0
     live = sys.stdout.isatty()
