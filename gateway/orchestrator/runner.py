@@ -23,6 +23,7 @@ from adapters.sdk.errors import (
     Refused,
 )
 from adapters.sdk.models import PlaceOrder
+from gateway import failpoints
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.halt import Halt
 from gateway.orchestrator.live import LiveLeg
@@ -164,6 +165,7 @@ class LegRunner:
         if self._epoch != self._halt.epoch:
             self._assert_may_send()
         self._check_alive()
+        failpoints.hit("before_write")
         self._first_byte = time.monotonic()
 
     def _assert_may_send(self) -> None:
@@ -220,6 +222,7 @@ class LegRunner:
         self, new: LegState, event: str, error: GatewayError | None, **fields: Any
     ) -> None:
         """Write T3."""
+        failpoints.hit("answered")
         now = time.monotonic()
         broker_ms = None if self._first_byte is None else round((now - self._first_byte) * 1e3, 3)
         first_byte = self._first_byte or now

@@ -71,8 +71,10 @@ class Store:
         self._reader.close()
         self._connection.close()
 
-    def write(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
-        return self._writer.submit(work)
+    def write(
+        self, work: Callable[[apsw.Connection], T], points: tuple[str, ...] = ()
+    ) -> asyncio.Future[T]:
+        return self._writer.submit(work, points)
 
     async def read(self, work: Callable[[apsw.Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, self._reader)
@@ -81,14 +83,23 @@ class Store:
         self, order: Order, legs: Sequence[tuple[Leg, LegSteps]], actor: dict[str, Any]
     ) -> asyncio.Future[Existing | None]:
         """Write T1; the result is None, or who already has the idempotency key."""
-        return self.write(lambda c: journal.insert_order(c, self._chain, order, legs, actor))
+        sends = any(new is LegState.SENDING for _, steps in legs for _, new, _ in steps)
+        return self.write(
+            lambda c: journal.insert_order(c, self._chain, order, legs, actor),
+            ("t1", "t2") if sends else ("t1",),
+        )
 
     def update_leg(self, leg: Leg, old: LegState, event: LegEvent) -> asyncio.Future[None]:
         """Write a leg's change with its audit row.
 
         Raises (in the future): `IllegalTransition`, `StaleLeg`, `StoreBroken`.
         """
-        return self.write(lambda c: journal.update_leg(c, self._chain, leg, old, event))
+        points: tuple[str, ...] = ()
+        if leg.state is LegState.SENDING:
+            points = ("t2",)
+        elif old is LegState.SENDING:
+            points = ("t3",)
+        return self.write(lambda c: journal.update_leg(c, self._chain, leg, old, event), points)
 
     def audit(
         self, kind: str, body: dict[str, Any], *, account: str | None = None

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import apsw
 
+from gateway import failpoints
+
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], Any]
 
@@ -49,8 +51,12 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
+    def submit(
+        self, work: Callable[[apsw.Connection], T], points: tuple[str, ...] = ()
+    ) -> asyncio.Future[T]:
         """Queue a write; the future ends after the commit, or with the function's own error.
+
+        `points`: the failpoints that its commit stands for (see `gateway.failpoints`).
 
         Raises (in the future): `StoreBroken` when the transaction could not be committed.
         """
@@ -59,7 +65,7 @@ class Writer:
         if self._closed:
             future.set_exception(StoreBroken("the journal is closed"))
             return future
-        self._queue.put(_Job(work, loop, future))
+        self._queue.put(_Job(work, loop, future, points))
         return future
 
     def close(self) -> None:
@@ -95,7 +101,9 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 self._run_job(job, alone=len(jobs) == 1)
+            _hit("before_", jobs)
             connection.execute("COMMIT")
+            _hit("after_", jobs)
         except BaseException as error:
             if not connection.getautocommit():
                 connection.execute("ROLLBACK")
@@ -137,16 +145,28 @@ class Writer:
 
 
 class _Job:
-    __slots__ = ("error", "future", "loop", "result", "work")
+    __slots__ = ("error", "future", "loop", "points", "result", "work")
 
     def __init__(
-        self, work: Work, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
+        self,
+        work: Work,
+        loop: asyncio.AbstractEventLoop,
+        future: asyncio.Future[Any],
+        points: tuple[str, ...],
     ) -> None:
         self.work = work
         self.loop = loop
         self.future = future
+        self.points = points
         self.result: Any = None
         self.error: BaseException | None = None
+
+
+def _hit(when: str, jobs: list[_Job]) -> None:
+    if failpoints.ARMED:
+        for job in jobs:
+            for point in job.points:
+                failpoints.hit(when + point)
 
 
 def _deliver(jobs: list[_Job]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from adapters.sdk.errors import NotSent, Phase
+from adapters.sdk.transport import hooks
 from adapters.sdk.transport.answer import AnswerReader
 from adapters.sdk.transport.connection import Connection
 from adapters.sdk.transport.connector import Connector
@@ -90,7 +91,13 @@ class OrderTransport:
                     raise NotSent(f"{self._origin}: closed when opened", phase=Phase.CONNECT)
             if gate is not None:
                 gate.check()
-            return await connection.exchange(message, reader, answer_s)
+            answer = connection.exchange(message, reader, answer_s)
+            if gate is not None and hooks.after_write is not None:
+                hooks.after_write()
+            response = await answer
+            if gate is not None and hooks.before_read is not None:
+                hooks.before_read()
+            return response
         finally:
             if connection is not None:
                 self._put_back(connection)
