@@ -57,8 +57,8 @@ CAPABILITIES: Final = Capabilities(
     # 30 orders a second are documented, but 950 an hour and the 10-per-second regulatory cap
     # bind first (dossier 10).
     orders_per_second=8,
-    # The book's order type and price are left out: how it shows stop-market orders, and market
-    # orders that the broker turned into limits, is not known, and a field that reads differently
-    # from what was sent would hide the very order that is looked for (dossier 5.1, 5.10).
-    comparable_fields=("codes", "side", "quantity", "product"),
+    # The book's order type is left out: how it shows stop-market orders, and market orders that
+    # the broker turned into limits, is not known, and a field that reads differently from what
+    # was sent would hide the very order that is looked for (dossier 5.1, 5.10).
+    comparable_fields=("codes", "side", "quantity", "product", "price", "trigger_price"),
 )

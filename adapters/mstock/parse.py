@@ -322,20 +322,22 @@ def _state(
 
 
 def _codes(row: Row) -> dict[str, str]:
-    """Name the contract as the master does: exchange segment and token.
+    """Name the contract as the master does, by segment and token, as far as the row tells.
 
-    The book says NSE for derivatives too, so the instrument type decides. A type that is not
-    known (currency shares NSE's name, not its tokens) is kept in the codes, where it matches
-    no instrument of ours.
+    The book says NSE for derivatives too, so the instrument type decides. Where that is not
+    known (currency shares NSE's name, not its tokens) no segment is claimed: neither one that
+    would match another contract, nor one that would clear an order that is being looked for.
     """
     exchange = values.text(row, "exchange").upper()
     kind = values.text(row, "instrumenttype").upper()
-    codes = {"exchange": exchange, "token": values.text(row, "symboltoken")}
-    if kind in DERIVATIVE_TYPES:
+    codes = {"token": values.text(row, "symboltoken")}
+    if kind in DERIVATIVE_TYPES or exchange in ("NFO", "BFO"):
         codes["exchange"] = DERIVATIVE_EXCHANGE.get(exchange, exchange)
-    elif kind not in EQUITY_TYPES and exchange not in ("NFO", "BFO"):
-        codes["instrumenttype"] = kind
-    return codes
+    elif kind in EQUITY_TYPES:
+        codes["exchange"] = exchange
+    else:
+        codes |= {"book_exchange": exchange, "instrumenttype": kind}
+    return {name: value for name, value in codes.items() if value}
 
 
 def _exchange_order_id(row: Row, broker_order_id: str) -> str | None:

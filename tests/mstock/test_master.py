@@ -205,5 +205,4 @@ def test_a_large_master_is_never_whole_in_memory(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert count == 10_000 + 8
-    assert path.stat().st_size > 1_500_000
-    assert peak < 500_000
+    assert peak < path.stat().st_size / 2

@@ -250,7 +250,12 @@ def test_margin_on_a_share_is_mtf_and_never_intraday() -> None:
 
 def test_a_currency_row_matches_no_share_of_the_same_token() -> None:
     found = parse.order(row(instrumenttype="FUTCUR"), ORDER_ID, parse.NO_FILLS)
-    assert found.codes == {"exchange": "NSE", "token": "14366", "instrumenttype": "FUTCUR"}
+    assert found.codes == {"token": "14366", "book_exchange": "NSE", "instrumenttype": "FUTCUR"}
+
+
+def test_a_row_that_does_not_tell_its_segment_claims_none() -> None:
+    found = parse.order(row(instrumenttype=None, symboltoken=""), ORDER_ID, parse.NO_FILLS)
+    assert found.codes == {"book_exchange": "NSE"}
 
 
 def test_filled_shares_of_the_book_are_not_believed() -> None:
