@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
-from adapters.hdfc import master, orders, parse
+from adapters.hdfc import master, orders, parse, parse_portfolio, quotes
 from adapters.hdfc.client import HdfcClient, Key
-from adapters.hdfc.config import CAPABILITIES
+from adapters.hdfc.config import CAPABILITIES, LTP_GAP_S
+from adapters.hdfc.constants import IST
 from adapters.hdfc.login import Login
 from adapters.sdk.errors import BadAnswer, LoginExpired, NotSupported
 from adapters.sdk.interface import AdapterContext, Capabilities, SendGate
 from adapters.sdk.models import (
     BrokerOrder,
+    BrokerPosition,
+    BrokerQuote,
+    BrokerTrade,
     CancelRequested,
     Instrument,
     LoginStep,
+    Modified,
+    ModifyOrder,
     OrderRef,
     OtpRequired,
     Placed,
@@ -96,6 +103,17 @@ class HdfcAdapter:
         answer = await self._client.delete_orders_regular(_key(session), ref.broker_order_id, gate)
         return parse.parse_cancel(answer, ref.broker_order_id)
 
+    def check_modify(self, change: ModifyOrder) -> None:
+        orders.check_modify(change)
+
+    async def modify_order(
+        self, session: Session, change: ModifyOrder, gate: SendGate | None = None
+    ) -> Modified:
+        orders.check_modify(change)
+        order_id, body = change.broker_order_id, orders.modify_body(change)
+        answer = await self._client.put_orders_regular(_key(session), order_id, body, gate)
+        return parse.parse_modified(answer, order_id)
+
     async def order_book(self, session: Session) -> list[BrokerOrder]:
         return parse.parse_order_book(await self._client.get_orders(_key(session)))
 
@@ -105,6 +123,27 @@ class HdfcAdapter:
 
     async def find_by_tag(self, session: Session, broker_tag: int) -> list[BrokerOrder]:
         raise NotSupported("hdfc: the order book cannot be asked for a reference number")
+
+    async def trade_book(self, session: Session) -> list[BrokerTrade]:
+        """Read the fills and then the order book, which alone says what was traded."""
+        trades = await self._client.get_trades(_key(session))
+        return parse_portfolio.parse_trades(trades, await self.order_book(session))
+
+    async def positions(self, session: Session) -> list[BrokerPosition]:
+        answer = await self._client.get_portfolio_cumulative_positions(_key(session))
+        return parse_portfolio.parse_positions(answer)
+
+    async def quotes(
+        self, session: Session, instruments: Sequence[Instrument]
+    ) -> dict[str, BrokerQuote]:
+        """Read last price and previous close, ten instruments at a time; nothing else exists."""
+        found: dict[str, BrokerQuote] = {}
+        for number, batch in enumerate(quotes.batches(instruments)):
+            if number:
+                await asyncio.sleep(LTP_GAP_S)
+            answer = await self._client.put_fetch_ltp(_key(session), quotes.items_of(batch))
+            found |= parse_portfolio.parse_last_prices(answer, batch, datetime.now(IST))
+        return found
 
     async def download_master(self, session: Session | None, folder: Path) -> list[Path]:
         """Fetch the security master, which needs no login, and walk it once.

@@ -81,12 +81,32 @@ class HdfcClient:
     async def delete_orders_regular(self, key: Key, order_id: str, gate: SendGate | None) -> Answer:
         return await self._order("DELETE", f"/orders/regular/{_path(order_id)}", key, gate=gate)
 
+    async def put_orders_regular(
+        self, key: Key, order_id: str, body: bytes, gate: SendGate | None
+    ) -> Answer:
+        path = f"/orders/regular/{_path(order_id)}"
+        return await self._order("PUT", path, key, body, gate=gate)
+
     async def get_orders(self, key: Key) -> Answer:
         return await self._order("GET", "/orders", key, timeout_s=self._read_timeout_s)
 
     async def get_order(self, key: Key, order_id: str) -> Answer:
         target = f"/orders/{_path(order_id)}"
         return await self._order("GET", target, key, timeout_s=self._read_timeout_s)
+
+    async def get_trades(self, key: Key) -> Answer:
+        return await self._order("GET", "/trades", key, timeout_s=self._read_timeout_s)
+
+    async def get_portfolio_cumulative_positions(self, key: Key) -> Answer:
+        path = "/portfolio/cumulative-positions"
+        return await self._order("GET", path, key, timeout_s=self._read_timeout_s)
+
+    async def put_fetch_ltp(self, key: Key, items: list[dict[str, str]]) -> Answer:
+        body = msgspec.json.encode({"data": items})
+        headers = (*_signed(key), _JSON)
+        request = HttpRequest("PUT", _target("/oapi/v1/fetch-ltp", key), headers, body)
+        response = await self._web.send(request, timeout_s=self._read_timeout_s)
+        return read_answer(response.status, response.body, _hidden((key.api_key, key.token)))
 
     async def download_security_master(self, path: Path) -> None:
         """Store the master, which needs neither key nor token."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapters.hdfc.constants import CODE_KEYS
 from adapters.sdk.interface import Capabilities, CredentialField, TagEcho
 from adapters.sdk.models import Exchange, OrderType, Product, Validity
 
@@ -11,6 +12,10 @@ LOGIN_HOSTED = "hosted"
 # The file has about 117,500 rows and was seen to take its time (dossier hdfc 9).
 MASTER_TIMEOUT_S = 180.0
 MASTER_MAX_BYTES = 64 * 1024 * 1024
+
+# The sister product rejects more than ten instruments per call (dossier hdfc 8.1, 10).
+LTP_BATCH = 10
+LTP_GAP_S = 0.15
 
 CAPABILITIES = Capabilities(
     hosts={"api": "https://developer.hdfcsec.com"},
@@ -40,4 +45,7 @@ CAPABILITIES = Capabilities(
     supports_amo=True,
     # Half of the retail limit of 10, whose exact count here is unpublished (dossier hdfc 10).
     orders_per_second=5,
+    # Reads of the book are to stay a second apart, about three reads a second in all (10).
+    book_min_gap_s=1.0,
+    code_keys=CODE_KEYS,
 )

@@ -13,6 +13,9 @@ from adapters.sdk.models import Exchange, OptionType, OrderType, Product, Side, 
 
 IST = ZoneInfo("Asia/Kolkata")
 
+# Together these name a contract, in the books, in orders and in the master (dossier hdfc 5.6).
+CODE_KEYS = ("exchange", "instrument_segment", "security_id")
+
 # The service refuses requests without a browser-shaped agent, and one integrator saw generic
 # library agents refused (dossier hdfc 2).
 USER_AGENT = (
@@ -80,6 +83,13 @@ EXCHANGE_OF_SEGMENT = {
     ("MCX", "FUTIDX"): Exchange.MCX,
     ("MCX", "OPTIDX"): Exchange.MCX,
 }
+
+# The word for an exchange in price requests: segment codes, since a parent exchange's code may
+# return another instrument's price (dossier hdfc 8.1). Indices have words of their own.
+LTP_EXCHANGES = frozenset({Exchange.NSE, Exchange.BSE, Exchange.NFO, Exchange.BFO})
+LTP_INDEX_SUFFIX = "_INDEX"
+# Rows of it come back with a blank exchange (8.1).
+LTP_BLANK = frozenset({"BFO"})
 
 # Indices carry no flag; their names as the exchanges quote them, by the master's security_id
 # and, where that is not known, by its symbol_name.

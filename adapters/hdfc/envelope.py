@@ -147,7 +147,7 @@ def number(raw: msgspec.Raw | None) -> Decimal | None:
         value = Decimal(written.replace(",", ""))
     except InvalidOperation:
         raise Unreadable("not a number") from None
-    if not value.is_finite() or abs(value.adjusted()) > 24:
+    if not value.is_finite() or abs(value.adjusted()) > 18:
         raise Unreadable("not a usable number")
     return value
 

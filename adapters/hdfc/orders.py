@@ -20,7 +20,13 @@ from adapters.hdfc.constants import (
     VALIDITY_ON_WIRE,
 )
 from adapters.sdk.errors import Denied, NotSupported, ReasonCode
-from adapters.sdk.models import Instrument, InstrumentType, OrderType, PlaceOrder
+from adapters.sdk.models import (
+    Instrument,
+    InstrumentType,
+    ModifyOrder,
+    OrderType,
+    PlaceOrder,
+)
 
 _encoder = msgspec.json.Encoder()
 _ZERO = Decimal(0)
@@ -31,29 +37,37 @@ def check(order: PlaceOrder) -> None:
 
     Source: dossier hdfc 5.2 to 5.4, 9.2.
     """
-    instrument = order.instrument
-    if instrument.exchange not in CAPABILITIES.exchanges:
-        raise NotSupported(
-            f"hdfc: the quantity unit of {instrument.exchange} orders is unproven, none are sent"
-        )
-    if instrument.type is InstrumentType.INDEX:
-        raise Denied(
-            f"{instrument.instrument} is quoted, not traded", reason=ReasonCode.INSTRUMENT_BLOCKED
-        )
-    if order.order_type not in CAPABILITIES.order_types:
-        raise Denied(
-            f"hdfc: {order.order_type} orders through the API are unproven, use LIMIT or SL",
-            reason=ReasonCode.ORDER_TYPE_NOT_ALLOWED,
-        )
-    _check_codes(instrument)
-    products = DERIVATIVE_PRODUCTS if instrument.is_derivative else CASH_PRODUCTS
-    if order.product not in products:
-        kind = "derivatives" if instrument.is_derivative else "cash"
-        raise Denied(
-            f"hdfc: {order.product} does not exist on {kind}",
-            reason=ReasonCode.PRODUCT_NOT_ALLOWED,
-        )
-    _check_numbers(order)
+    if len(str(order.broker_tag)) != 15 or order.broker_tag <= 0:
+        raise _invalid("broker_tag must have exactly 15 digits")
+    _check_terms(order)
+    _check_codes(order.instrument)
+
+
+def check_modify(change: ModifyOrder) -> None:
+    """Raise `Denied` for a change that InvestRight, or what is proven of it, cannot take.
+
+    Whether a modified quantity is the new total or the new rest is undocumented, and it has to
+    be sent with every change (dossier hdfc 5.5): a part-filled order is not modified at all.
+    """
+    if change.filled_quantity:
+        raise NotSupported("hdfc: modifying a part-filled order is unproven; cancel it instead")
+    _check_terms(change)
+
+
+def modify_body(change: ModifyOrder) -> bytes:
+    """Write the modify body: every documented member, since only the type is marked required."""
+    return _encoder.encode(
+        {
+            "quantity": change.quantity,
+            "order_type": ORDER_TYPE_ON_WIRE[change.order_type],
+            "validity": VALIDITY_ON_WIRE[change.validity],
+            "disclosed_quantity": change.disclosed_quantity,
+            "product": PRODUCT_ON_WIRE[change.product],
+            "price": _number(change.price),
+            "trigger_price": _number(change.trigger_price),
+            "amo": change.amo,
+        }
+    )
 
 
 def body(order: PlaceOrder) -> bytes:
@@ -91,6 +105,31 @@ def body(order: PlaceOrder) -> bytes:
     return _encoder.encode(members)
 
 
+def _check_terms(order: PlaceOrder | ModifyOrder) -> None:
+    instrument = order.instrument
+    if instrument.exchange not in CAPABILITIES.exchanges:
+        raise NotSupported(
+            f"hdfc: the quantity unit of {instrument.exchange} orders is unproven, none are sent"
+        )
+    if instrument.type is InstrumentType.INDEX:
+        raise Denied(
+            f"{instrument.instrument} is quoted, not traded", reason=ReasonCode.INSTRUMENT_BLOCKED
+        )
+    if order.order_type not in CAPABILITIES.order_types:
+        raise Denied(
+            f"hdfc: {order.order_type} orders through the API are unproven, use LIMIT or SL",
+            reason=ReasonCode.ORDER_TYPE_NOT_ALLOWED,
+        )
+    products = DERIVATIVE_PRODUCTS if instrument.is_derivative else CASH_PRODUCTS
+    if order.product not in products:
+        kind = "derivatives" if instrument.is_derivative else "cash"
+        raise Denied(
+            f"hdfc: {order.product} does not exist on {kind}",
+            reason=ReasonCode.PRODUCT_NOT_ALLOWED,
+        )
+    _check_numbers(order)
+
+
 def _check_codes(instrument: Instrument) -> None:
     needed = {"exchange", "security_id", "instrument_segment"}
     if instrument.is_derivative:
@@ -106,10 +145,8 @@ def _check_codes(instrument: Instrument) -> None:
         )
 
 
-def _check_numbers(order: PlaceOrder) -> None:
+def _check_numbers(order: PlaceOrder | ModifyOrder) -> None:
     instrument = order.instrument
-    if len(str(order.broker_tag)) != 15 or order.broker_tag <= 0:
-        raise _invalid("broker_tag must have exactly 15 digits")
     if order.quantity <= 0:
         raise _invalid("quantity must be positive")
     if order.quantity % instrument.lot_size:

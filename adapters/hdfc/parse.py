@@ -7,13 +7,9 @@ a book would prove an order absent that is not.
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from decimal import Decimal
 
-import msgspec
-
 from adapters.hdfc.constants import (
-    IST,
     ORDER_TYPE_FROM_WIRE,
     PRODUCT_FROM_WIRE,
     SIDE_FROM_WIRE,
@@ -23,18 +19,17 @@ from adapters.hdfc.envelope import (
     Answer,
     Members,
     Unreadable,
-    integer,
     is_null,
     items,
     members,
-    number,
     scrub,
     text,
 )
 from adapters.hdfc.refusals import is_not_found, is_success, read_error, write_error
+from adapters.hdfc.rows import codes, price, read_row, time, upper, whole
 from adapters.hdfc.statuses import order_state
 from adapters.sdk.errors import BadAnswer
-from adapters.sdk.models import BrokerOrder, CancelRequested, Placed
+from adapters.sdk.models import BrokerOrder, CancelRequested, Modified, Placed
 
 _ORDER_ID = re.compile(r"[!-~]{1,64}")
 _TAG = re.compile(r"[1-9][0-9]{14}")
@@ -66,6 +61,18 @@ def parse_cancel(answer: Answer, broker_order_id: str) -> CancelRequested:
     return CancelRequested(broker_order_id=named, message=answer.message())
 
 
+def parse_modified(answer: Answer, broker_order_id: str) -> Modified:
+    """Read the answer to a modify, which only acknowledges it: the book shows the outcome.
+
+    Raises:
+        Refused, LoginExpired, BadAnswer: see `refusals`.
+    """
+    named = _order_id(answer, "modify")
+    if named != broker_order_id:
+        raise BadAnswer("HDFC: the modify was answered for another order", status=answer.status)
+    return Modified(broker_order_id=named, message=answer.message())
+
+
 def parse_order_book(answer: Answer) -> list[BrokerOrder]:
     """Read the day's orders, in the broker's order.
 
@@ -83,7 +90,7 @@ def parse_order_book(answer: Answer) -> list[BrokerOrder]:
     rows = items(data)
     if rows is None:
         raise BadAnswer("HDFC: the order book is not a list", status=answer.status)
-    return [_order(row, answer) for row in rows]
+    return [read_row(raw, lambda row: _order(row, answer), answer, "the orders") for raw in rows]
 
 
 def parse_single_order(answer: Answer, broker_order_id: str) -> BrokerOrder | None:
@@ -113,25 +120,15 @@ def _order_id(answer: Answer, action: str) -> str:
     raise write_error(answer, action)
 
 
-def _order(raw: msgspec.Raw, answer: Answer) -> BrokerOrder:
-    row = members(raw)
-    if row is None:
-        raise BadAnswer("HDFC: the order book holds a row that is no order", status=answer.status)
-    try:
-        return _order_of(row, answer)
-    except Unreadable as error:
-        raise BadAnswer(f"HDFC: unreadable order row: {error}", status=answer.status) from None
-
-
-def _order_of(row: Members, answer: Answer) -> BrokerOrder:
+def _order(row: Members, answer: Answer) -> BrokerOrder:
     order_id = text(row.get("order_id"))
-    quantity = _whole(row, "quantity")
+    quantity = whole(row, "quantity")
     if order_id is None or not _ORDER_ID.fullmatch(order_id):
         raise Unreadable("no order_id")
     if quantity is None:
         raise Unreadable("no quantity")
-    filled = _whole(row, "filled_quantity") or 0
-    order_type = ORDER_TYPE_FROM_WIRE.get(_upper(row, "order_type"))
+    filled = whole(row, "filled_quantity") or 0
+    order_type = ORDER_TYPE_FROM_WIRE.get(upper(row, "order_type"))
     exchange_order_id = text(row.get("exchange_order_id"))
     words = text(row.get("status_message")) or text(row.get("status_message_raw"))
     status = text(row.get("status")) or ""
@@ -141,62 +138,34 @@ def _order_of(row: Members, answer: Answer) -> BrokerOrder:
             status,
             quantity=quantity,
             filled=filled,
-            pending=_whole(row, "pending_quantity"),
+            pending=whole(row, "pending_quantity"),
             at_exchange=exchange_order_id is not None,
             is_stop=order_type is not None and order_type.startswith("SL"),
         ),
         raw_state=scrub(status, answer.secrets),
-        codes=_codes(row),
-        side=SIDE_FROM_WIRE.get(_upper(row, "transaction_type")),
+        codes=codes(row),
+        side=SIDE_FROM_WIRE.get(upper(row, "transaction_type")),
         order_type=order_type,
-        product=PRODUCT_FROM_WIRE.get(_upper(row, "product")),
+        product=PRODUCT_FROM_WIRE.get(upper(row, "product")),
         quantity=quantity,
         filled_quantity=filled,
-        validity=VALIDITY_FROM_WIRE.get(_upper(row, "validity")),
-        price=_price(row, "price"),
-        trigger_price=_price(row, "trigger_price"),
+        validity=VALIDITY_FROM_WIRE.get(upper(row, "validity")),
+        price=price(row, "price"),
+        trigger_price=price(row, "trigger_price"),
         average_price=_average_price(row, filled),
         broker_tag=_broker_tag(row),
         exchange_order_id=exchange_order_id,
         message=scrub(words, answer.secrets) if words else None,
-        placed_at=_time(text(row.get("order_timestamp"))),
+        placed_at=time(row, "order_timestamp"),
     )
-
-
-def _codes(row: Members) -> dict[str, str]:
-    names = ("exchange", "instrument_segment", "security_id")
-    return {name: value for name in names if (value := text(row.get(name))) is not None}
-
-
-def _whole(row: Members, name: str) -> int | None:
-    try:
-        value = integer(row.get(name))
-    except Unreadable as error:
-        raise Unreadable(f"{name} is {error}") from None
-    if value is not None and value < 0:
-        raise Unreadable(f"{name} is negative")
-    return value
-
-
-def _decimal(row: Members, name: str) -> Decimal | None:
-    try:
-        return number(row.get(name))
-    except Unreadable as error:
-        raise Unreadable(f"{name} is {error}") from None
-
-
-def _price(row: Members, name: str) -> Decimal | None:
-    # Zero stands for "none" on this wire (dossier hdfc 5.2).
-    value = _decimal(row, name)
-    return value or None
 
 
 def _average_price(row: Members, filled: int) -> Decimal | None:
     """Prefer the value over the fills: `average_price` is 0.0 even on fully traded rows (5.6)."""
-    average = _price(row, "average_price")
+    average = price(row, "average_price")
     if average is not None or filled == 0:
         return average
-    traded = _price(row, "total_traded_value")
+    traded = price(row, "total_traded_value")
     if traded is None:
         return None
     exact = (traded / filled).quantize(_CENT_OF_A_PAISA)
@@ -210,14 +179,3 @@ def _broker_tag(row: Members) -> int | None:
         if _TAG.fullmatch(written):
             return int(written)
     return None
-
-
-def _time(written: str | None) -> datetime | None:
-    try:
-        return datetime.strptime(written or "", "%d/%m/%Y %H:%M:%S").replace(tzinfo=IST)
-    except ValueError:
-        return None
-
-
-def _upper(row: Members, name: str) -> str:
-    return (text(row.get(name)) or "").upper()

@@ -12,18 +12,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.hdfc import parse, parse_login
+from adapters.hdfc import parse, parse_login, parse_portfolio
 from adapters.hdfc.envelope import Answer, read_answer
 from adapters.hdfc.master import HEADER, read_master
 from adapters.sdk.errors import GatewayError
 from adapters.sdk.models import Instrument
 from tests.hdfc.support import PAYLOADS, payload
 
+NOW = datetime(2026, 4, 30, tzinfo=UTC)
 PARSERS: tuple[Callable[[Answer], Any], ...] = (
     parse.parse_placed,
     lambda answer: parse.parse_cancel(answer, "26042500000504"),
     parse.parse_order_book,
     lambda answer: parse.parse_single_order(answer, "26042500000504"),
+    lambda answer: parse.parse_modified(answer, "26042500000504"),
+    lambda answer: parse_portfolio.parse_trades(answer, []),
+    parse_portfolio.parse_positions,
+    lambda answer: parse_portfolio.parse_last_prices(answer, {"21840": ("NSE", "NSE:X")}, NOW),
     parse_login.parse_login_token,
     parse_login.parse_login_question,
     parse_login.parse_second_factor,

@@ -134,6 +134,13 @@ def test_empty_book_inside_a_success_is_empty(body: Any) -> None:
         (200, {"status": "success", "data": [ROW | {"quantity": -1}]}),
         (200, {"status": "success", "data": [ROW | {"quantity": 1.5}]}),
         (200, {"status": "success", "data": [ROW | {"quantity": "1e30"}]}),
+        (
+            200,
+            {
+                "status": "success",
+                "data": [ROW | {"filled_quantity": 1, "total_traded_value": "1e24"}],
+            },
+        ),
         (200, {"status": "success", "data": [ROW | {"filled_quantity": "NaN"}]}),
         (200, {"status": "error", "message": "No data found"}),
         (302, {"status": "success", "data": []}),
