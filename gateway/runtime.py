@@ -20,6 +20,7 @@ from gateway.api.openapi import openapi_route
 from gateway.api.orders import OrderRoutes
 from gateway.api.routing import Route
 from gateway.api.sessions import SessionRoutes
+from gateway.api.unresolved import UnresolvedRoutes
 from gateway.config import Settings, adapter_context
 from gateway.instruments import InstrumentService
 from gateway.orchestrator.account import Account, AccountPolicy
@@ -88,6 +89,7 @@ class Gateway:
     def routes(self) -> list[Route]:
         routes = [
             *OrderRoutes(self.orders, self.store).routes(),
+            *UnresolvedRoutes(self.orders).routes(),
             *SessionRoutes(self.sessions, self.accounts).routes(),
             *AdminRoutes(
                 self.store,

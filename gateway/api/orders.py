@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from gateway.api.modify import ModifiedLeg, ModifiedOrder, ModifyRequest, changes_of
 from gateway.api.routing import Answer, Call, Route
 from gateway.api.views import (
     History,
@@ -30,7 +31,9 @@ from gateway.store import OrderFilter, Store
 _MAX_KEY = 255
 _MAX_PAGE = 500
 _CANCEL_WAIT_S = 3.0
+_MODIFY_WAIT_S = 15.0
 _decode_order = msgspec.json.Decoder(OrderRequest)
+_decode_modify = msgspec.json.Decoder(ModifyRequest)
 
 
 class OrderRoutes:
@@ -58,7 +61,7 @@ class OrderRoutes:
                 method="GET",
                 path="/v1/orders",
                 scope=Scope.READ,
-                handler=self.list,
+                handler=self.list_orders,
                 summary="List orders, newest first",
                 tag="orders",
                 response=OrderList,
@@ -94,6 +97,17 @@ class OrderRoutes:
                 response=History,
             ),
             Route(
+                method="PATCH",
+                path="/v1/orders/{order_id}",
+                scope=Scope.TRADE,
+                handler=self.modify,
+                summary="Modify every live leg, or one account's",
+                tag="orders",
+                request=ModifyRequest,
+                response=ModifiedOrder,
+                query={"account": "only the leg at this account"},
+            ),
+            Route(
                 method="DELETE",
                 path="/v1/orders/{order_id}",
                 scope=Scope.TRADE,
@@ -121,7 +135,7 @@ class OrderRoutes:
     async def get(self, call: Call) -> Answer:
         return self._answer(call, await self._find(call))
 
-    async def list(self, call: Call) -> Answer:
+    async def list_orders(self, call: Call) -> Answer:
         wanted = _filter_of(call)
         found = await self._store.search_orders(wanted)
         orders = [
@@ -144,20 +158,24 @@ class OrderRoutes:
                 events.append(msgspec.convert(row, HistoryEvent))
         return Answer(body=History(order_id=live.order.order_id, events=events))
 
+    async def modify(self, call: Call) -> Answer:
+        live = await self._find(call)
+        request: ModifyRequest = call.decode(_decode_modify, "invalid_order")
+        accounts = self._targets(call, live)
+        changes = changes_of(request, live, accounts)
+        outcome = await self._service.modify(live, changes, _MODIFY_WAIT_S)
+        view = order_view(live, call.who.allows)
+        legs = [
+            ModifiedLeg(**msgspec.structs.asdict(leg), modify=outcome.get(leg.leg_id))
+            for leg in view.legs
+        ]
+        body = ModifiedOrder(**{**msgspec.structs.asdict(view), "legs": legs})
+        return Answer(body=body, headers=[(b"Server-Timing", server_timing(view))])
+
     async def cancel(self, call: Call) -> Answer:
         live = await self._find(call)
+        targets = self._targets(call, live)
         account = call.query.get("account")
-        targets = [leg.record.account for leg in live.legs if account in (None, leg.record.account)]
-        hidden = [name for name in targets if not call.who.allows(name)]
-        if hidden and account is None:
-            raise Problem(
-                403,
-                "account_not_allowed",
-                "this order has legs at accounts that the key may not touch; name one with"
-                " ?account=",
-            )
-        if hidden or not targets:
-            raise Problem(404, "account_unknown", f"no leg of this order is at {account}")
         await self._service.cancel(live, account, _CANCEL_WAIT_S)
         answer = self._answer(call, live)
         legs = [leg for leg in live.legs if leg.record.account in targets]
@@ -171,6 +189,22 @@ class OrderRoutes:
         if live is None or not any(call.who.allows(leg.record.account) for leg in live.legs):
             raise Problem(404, "order_unknown", f"there is no order {order_id}")
         return live
+
+    def _targets(self, call: Call, live: LiveOrder) -> list[str]:
+        """The accounts of the order's legs that the call is about, all of them the caller's."""
+        account = call.query.get("account")
+        targets = [leg.record.account for leg in live.legs if account in (None, leg.record.account)]
+        hidden = [name for name in targets if not call.who.allows(name)]
+        if hidden and account is None:
+            raise Problem(
+                403,
+                "account_not_allowed",
+                "this order has legs at accounts that the key may not touch; name one with"
+                " ?account=",
+            )
+        if hidden or not targets:
+            raise Problem(404, "account_unknown", f"no leg of this order is at {account}")
+        return targets
 
     def _answer(self, call: Call, live: LiveOrder) -> Answer:
         view = order_view(live, call.who.allows)

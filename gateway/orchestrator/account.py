@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
 
 from adapters.sdk.errors import ReasonCode
-from adapters.sdk.interface import Adapter, AdapterPlugin
-from adapters.sdk.models import Session
+from adapters.sdk.interface import Adapter, AdapterPlugin, TagEcho
+from adapters.sdk.models import BrokerOrder, Session, Side
+from gateway.orchestrator.book import final_state
+from gateway.orchestrator.evidence import Echo, Evidence
 from gateway.orchestrator.limiter import OrderLimiter
 from gateway.orchestrator.live import LiveLeg
-from gateway.orders.records import Reason
+from gateway.orders.records import Leg, Reason
+from gateway.orders.states import BROKER_FINAL, UNPROVEN, LegState
+
+Twin = tuple[str, Side]
 
 
 class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,10 +31,20 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True):
     quotes_from: str | None = None
 
 
+class Finished(msgspec.Struct, frozen=True):
+    """What is kept of a leg whose broker spoke its final word, to notice a contradiction."""
+
+    order_id: str
+    n: int
+    state: LegState
+    filled_quantity: int
+
+
 class Account:
     """What the orchestrator knows of an account. `session` is set and cleared by the sessions.
 
     `recovered` is False until the legs that a restart left in doubt were looked up once.
+    `first_seen_us` maps broker order ids to the begin of the first good read that showed them.
     """
 
     def __init__(
@@ -42,11 +58,27 @@ class Account:
         self.session_problem: Reason | None = None
         self.limiter = OrderLimiter(policy.orders_per_second)
         self.moving: dict[str, LiveLeg] = {}
+        self.finished: dict[str, Finished] = {}
+        self.first_seen_us: dict[str, int] = {}
         self.recovered = True
+        self.stopped: Reason | None = None
+        declared = plugin.capabilities.tag_echo
+        self.echo = Echo.UNPROVEN if declared is TagEcho.UNPROVEN else Echo.BOOK
+        self._evidence: dict[str, Evidence] = {}
+        self._twins: dict[Twin, set[str]] = {}
+        self._twin_waiters: set[asyncio.Event] = set()
 
     @property
     def broker(self) -> str:
         return self.plugin.broker
+
+    @property
+    def comparable_fields(self) -> tuple[str, ...]:
+        return self.plugin.capabilities.comparable_fields
+
+    @property
+    def book_min_gap_s(self) -> float:
+        return self.plugin.capabilities.book_min_gap_s
 
     def obstacle(self) -> Reason | None:
         """Why nothing new may go to this account now, or None."""
@@ -56,6 +88,8 @@ class Account:
                 message=f"{self.id} is not logged in; POST /v1/sessions/{self.id}/login",
                 retryable=True,
             )
+        if self.stopped is not None:
+            return self.stopped
         if not self.recovered:
             return Reason(
                 code=ReasonCode.UNRESOLVED,
@@ -63,3 +97,77 @@ class Account:
                 retryable=True,
             )
         return None
+
+    def evidence_of(self, leg: LiveLeg) -> Evidence:
+        return self._evidence.setdefault(leg.record.leg_id, Evidence())
+
+    def forget_evidence(self, leg: LiveLeg) -> None:
+        self._evidence.pop(leg.record.leg_id, None)
+
+    def claimed_ids(self) -> set[str]:
+        """The broker's order ids that belong to legs of ours, moving or over."""
+        moving = {
+            leg.record.broker_order_id
+            for leg in self.moving.values()
+            if leg.record.broker_order_id is not None
+        }
+        return moving | self.finished.keys()
+
+    def finish(self, leg: LiveLeg) -> None:
+        """Take a leg that is over out of the moving ones."""
+        record = leg.record
+        self.moving.pop(record.leg_id, None)
+        self.forget_evidence(leg)
+        if record.broker_order_id is not None:
+            self.finished[record.broker_order_id] = Finished(
+                record.order_id, record.n, record.state, record.filled_quantity
+            )
+
+    def contradicted_by(self, row: BrokerOrder) -> bool:
+        """Whether a book row says something else than the final word that was recorded."""
+        known = self.finished.get(row.broker_order_id)
+        if known is None or known.state not in BROKER_FINAL or row.state is None:
+            return False
+        return final_state(row) is not known.state or row.filled_quantity > known.filled_quantity
+
+    def needs_twin_rule(self) -> bool:
+        """Whether two legs alike could not be told apart: the tag is not known to come back."""
+        return self.echo is Echo.UNPROVEN
+
+    def try_claim_twin(self, leg: Leg) -> bool:
+        """Claim the leg's instrument and side for sending; False while another leg's fate is open.
+
+        Where the tag is known to come back, legs alike can be told apart and never wait.
+        """
+        holders = self._twins.setdefault((leg.instrument, leg.side), set())
+        if holders - {leg.leg_id} and self.needs_twin_rule():
+            return False
+        holders.add(leg.leg_id)
+        return True
+
+    async def claim_twin(self, leg: Leg, timeout_s: float) -> bool:
+        """As `try_claim_twin`, waiting at most `timeout_s`."""
+        freed = asyncio.Event()
+        self._twin_waiters.add(freed)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self.try_claim_twin(leg):
+                    await freed.wait()
+                    freed.clear()
+        except TimeoutError:
+            return False
+        finally:
+            self._twin_waiters.discard(freed)
+        return True
+
+    def release_twin(self, leg: Leg) -> None:
+        """Free the leg's instrument and side once its fate is known."""
+        key = (leg.instrument, leg.side)
+        holders = self._twins.get(key, set())
+        if leg.state in UNPROVEN or leg.leg_id not in holders:
+            return
+        holders.discard(leg.leg_id)
+        if not holders:
+            self._twins.pop(key, None)
+        for waiter in self._twin_waiters:
+            waiter.set()

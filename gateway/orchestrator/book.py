@@ -8,7 +8,7 @@ import msgspec
 
 from adapters.sdk.errors import ReasonCode
 from adapters.sdk.models import BrokerOrder, BrokerOrderState
-from gateway.orders.records import Leg, Reason
+from gateway.orders.records import ActionKind, ActionState, Leg, Reason
 from gateway.orders.states import AT_BROKER, BROKER_FINAL, LegState
 
 # PENDING is an order that the exchange has not acknowledged: for a leg that is still ACKED.
@@ -43,13 +43,17 @@ class BookView:
         return self._by_tag.get(broker_tag, [])
 
 
+def final_state(row: BrokerOrder) -> LegState | None:
+    """The leg state that a row's status stands for, None when the status is not known."""
+    return _STATES[row.state] if row.state is not None else None
+
+
 class LegChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A change that a book row asks for. `corrects` a final word of the broker's: alarm."""
+    """A change that a book row asks for."""
 
     state: LegState
     event: str
     fields: dict[str, Any]
-    corrects: bool = False
 
 
 def change_from_row(leg: Leg, row: BrokerOrder, as_of_us: int) -> LegChange | None:
@@ -57,7 +61,7 @@ def change_from_row(leg: Leg, row: BrokerOrder, as_of_us: int) -> LegChange | No
 
     A row whose status the adapter does not know changes no state; its fills still count.
     """
-    state = _STATES[row.state] if row.state is not None else leg.state
+    state = final_state(row) or leg.state
     if state is LegState.ACKED and leg.state in AT_BROKER | BROKER_FINAL:
         state = leg.state
     filled = max(row.filled_quantity, 0)
@@ -70,6 +74,7 @@ def change_from_row(leg: Leg, row: BrokerOrder, as_of_us: int) -> LegChange | No
         "average_price": row.average_price if row.average_price else leg.average_price,
         "exchange_order_id": row.exchange_order_id or leg.exchange_order_id,
     }
+    fields.update(_applied_modify(leg, row))
     if state is LegState.REJECTED and leg.state is not LegState.REJECTED:
         fields["reason"] = Reason(
             code=ReasonCode.EXCHANGE_REJECTED,
@@ -82,5 +87,29 @@ def change_from_row(leg: Leg, row: BrokerOrder, as_of_us: int) -> LegChange | No
         state=state,
         event="book" if state is not leg.state else "book_fill",
         fields={**fields, "as_of_us": as_of_us},
-        corrects=leg.state in BROKER_FINAL and state is not leg.state,
     )
+
+
+def _applied_modify(leg: Leg, row: BrokerOrder) -> dict[str, Any]:
+    """The fields of a modify that the book now shows; empty when it does not (yet)."""
+    action = leg.action
+    if action is None or action.kind is not ActionKind.MODIFY or action.state not in _UNPROVEN:
+        return {}
+    shown = (
+        row.quantity == action.quantity
+        and (action.price is None or row.price == action.price)
+        and (action.trigger_price is None or row.trigger_price == action.trigger_price)
+    )
+    if not shown or action.quantity is None:
+        return {}
+    return {
+        "action": msgspec.structs.replace(action, state=ActionState.APPLIED),
+        "quantity": action.quantity,
+        "price": action.price if action.price is not None else leg.price,
+        "trigger_price": (
+            action.trigger_price if action.trigger_price is not None else leg.trigger_price
+        ),
+    }
+
+
+_UNPROVEN = frozenset({ActionState.SENDING, ActionState.SENT, ActionState.UNKNOWN})

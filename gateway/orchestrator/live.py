@@ -15,13 +15,17 @@ from gateway.store import LegEvent, Store
 
 
 class LiveLeg:
-    """One leg. Every change is journalled before it is believed; changes wait for each other."""
+    """One leg. Every change is journalled before it is believed; changes wait for each other.
+
+    `action_lock` is held for a whole modify or cancel: a leg has one at a time.
+    """
 
     def __init__(self, order: LiveOrder, record: Leg, store: Store) -> None:
         self.order = order
         self.record = record
         self._store = store
         self._lock = asyncio.Lock()
+        self.action_lock = asyncio.Lock()
 
     @property
     def state(self) -> LegState:

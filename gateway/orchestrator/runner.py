@@ -94,6 +94,12 @@ class LegRunner:
         pause = _RETRY_FIRST_S
         while True:
             self._check_alive()
+            if not await self._account.claim_twin(self._leg.record, self._left()):
+                raise Denied(
+                    f"the fate of another order for this instrument and side at"
+                    f" {self._account.id} is not proven yet; see /v1/unresolved",
+                    reason=ReasonCode.UNRESOLVED,
+                )
             if not self._has_token and not await self._account.limiter.take(
                 self._place.instrument.exchange, self._deadline
             ):

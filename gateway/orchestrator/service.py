@@ -6,17 +6,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from adapters.sdk.errors import GatewayError, LoginExpired, ReasonCode
-from adapters.sdk.models import Instrument, OrderRef, PlaceOrder
+from adapters.sdk.errors import Denied, LoginExpired, ReasonCode
+from adapters.sdk.models import BrokerOrder, Instrument, PlaceOrder
 from gateway.orchestrator.account import Account
-from gateway.orchestrator.follower import BookFollower
+from gateway.orchestrator.actions import Actions, Change
+from gateway.orchestrator.evidence import Echo, Evidence
 from gateway.orchestrator.halt import Halt
 from gateway.orchestrator.live import LiveLeg, LiveOrder
+from gateway.orchestrator.pace import pace_for
 from gateway.orchestrator.plan import FindInstrument, PlannedLeg, Planner
+from gateway.orchestrator.reconciler import Reconciler
 from gateway.orchestrator.runner import LegRunner
 from gateway.orders.ids import TagMint, leg_id_of, new_order_id
 from gateway.orders.problems import Problem
@@ -35,6 +38,8 @@ from gateway.store import Existing, LegEvent, Store, StoreBroken
 log = logging.getLogger(__name__)
 
 SessionExpired = Callable[[Account, LoginExpired], None]
+T = TypeVar("T")
+_RECONCILER = "reconciler"
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,15 +81,15 @@ class OrderService:
         self._on_session_expired = on_session_expired
         self._live: dict[str, LiveOrder] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._followers = {
-            account.id: BookFollower(
-                account,
-                on_session_expired=on_session_expired,
-                on_found=self._found,
-                on_done=self._done,
+        self._reconcilers = {
+            account.id: Reconciler(
+                account, self, pace_for(account.plugin.capabilities.absence_horizon_s)
             )
             for account in accounts.values()
         }
+        self._actions = Actions(
+            self.instrument_of, self._look_now, on_session_expired, self._may_modify
+        )
         self._stopping = False
 
     async def start(self) -> None:
@@ -95,16 +100,19 @@ class OrderService:
             for leg in live.legs:
                 await self._recover(leg)
             self._adopt(live)
-        for follower in self._followers.values():
-            self._spawn(follower.run())
+        for account in self._accounts.values():
+            learned = await self._store.load_meta(f"echo:{account.id}")
+            account.echo = Echo(learned) if learned else account.echo
+        for reconciler in self._reconcilers.values():
+            self._spawn(reconciler.run(), name=_RECONCILER)
 
     async def stop(self, deadline_s: float = 5.0) -> None:
         """Take no more orders; let legs on the wire finish, then record the rest as unknown."""
         self._stopping = True
-        followers = [t for t in self._tasks if t.get_name() == "follower"]
-        for task in followers:
+        endless = [task for task in self._tasks if task.get_name() == _RECONCILER]
+        for task in endless:
             task.cancel()
-        working = [t for t in self._tasks if t not in followers]
+        working = [task for task in self._tasks if task not in endless]
         if working:
             _, late = await asyncio.wait(working, timeout=deadline_s)
             for task in late:
@@ -112,8 +120,8 @@ class OrderService:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def wake(self, account_id: str) -> None:
-        """Tell the account's follower that a session or an order may have changed."""
-        self._followers[account_id].wake()
+        """Tell the account's reconciler that a session or an order may have changed."""
+        self._reconcilers[account_id].wake()
 
     async def place(
         self, caller: Caller, key: str, request: OrderRequest
@@ -221,6 +229,7 @@ class OrderService:
         elif (
             plan.instrument is not None
             and account.adapter.is_warm()
+            and account.try_claim_twin(leg)
             and account.limiter.try_take(plan.instrument.exchange)
         ):
             leg.state, leg.attempts, leg.send_boot = LegState.SENDING, 1, self._boot_id
@@ -246,12 +255,13 @@ class OrderService:
             on_session_expired=self._on_session_expired,
         )
         await runner.run()
+        account.release_twin(leg.record)
         if leg.state in TERMINAL:
-            self._done(leg)
+            self.leg_done(leg)
             return
         self.wake(account.id)
         if leg.record.cancel_requested and leg.state in AT_BROKER:
-            await self._cancel_at_broker(leg, account)
+            await self._actions.send_cancel(leg, account)
 
     async def _replay(self, existing: Existing, mark: bytes) -> LiveOrder:
         if existing.fingerprint != mark:
@@ -298,56 +308,101 @@ class OrderService:
         legs = [leg for leg in live.legs if account_id in (None, leg.record.account)]
         if not legs:
             raise Problem(404, "account_unknown", f"no leg of this order is at {account_id}")
-        started = [self._spawn(self._cancel_leg(leg)) for leg in legs if leg.state not in TERMINAL]
+        started = []
+        for leg in legs:
+            account = self._accounts.get(leg.record.account)
+            if leg.state not in TERMINAL and account is not None:
+                started.append(self._spawn(self._actions.request_cancel(leg, account)))
         if started:
             await asyncio.wait(started, timeout=wait_s)
         await live.wait_until(lambda: all(leg.state in TERMINAL for leg in legs), wait_s)
 
-    async def _cancel_leg(self, leg: LiveLeg) -> None:
-        account = self._accounts.get(leg.record.account)
-        if not leg.record.cancel_requested:
-            moved = await leg.change(leg.state, "cancel_requested", cancel_requested=True)
-            if not moved:
-                return
-        if leg.state in UNSENT or account is None:
-            # The leg's own task sees the request at its next step, before anything is sent.
-            return
-        if leg.state in AT_BROKER:
-            await self._cancel_at_broker(leg, account)
+    async def modify(
+        self, live: LiveOrder, changes: Mapping[str, Change], wait_s: float
+    ) -> dict[str, str]:
+        """Modify the legs at the accounts named; answers each leg id with what became of it.
 
-    async def _cancel_at_broker(self, leg: LiveLeg, account: Account) -> None:
-        session, record = account.session, leg.record
-        if session is None or record.broker_order_id is None:
-            return
-        ref = order_ref(record, await self._instrument_or_none(account, record.instrument))
-        exchange = record.instrument.partition(":")[0]
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        if not await account.limiter.take(exchange, begun + 30):
-            return
+        `applied`, `refused`, `unknown` or `not_live`; still running after `wait_s`: `unknown`.
+        """
+        legs = [leg for leg in live.legs if leg.record.account in changes]
+        tasks = {
+            leg.record.leg_id: self._spawn(self._modify_leg(leg, changes[leg.record.account]))
+            for leg in legs
+        }
+        if tasks:
+            await asyncio.wait(tasks.values(), timeout=wait_s)
+        return {
+            leg_id: task.result() if task.done() else "unknown" for leg_id, task in tasks.items()
+        }
+
+    async def _modify_leg(self, leg: LiveLeg, change: Change) -> str:
+        account = self._accounts.get(leg.record.account)
+        if account is None:
+            return "not_live"
         try:
-            await account.adapter.cancel_order(session, ref)
-        except LoginExpired as error:
-            self._on_session_expired(account, error)
-            await leg.change(leg.state, "cancel_unknown", broker_message=error.message)
-        except GatewayError as error:
-            await leg.change(
-                leg.state,
-                "cancel_failed",
-                broker_code=error.broker_code,
-                broker_message=error.broker_message or error.message,
-                ms=round((loop.time() - begun) * 1000, 3),
-            )
-        else:
-            await leg.change(leg.state, "cancel_sent", ms=round((loop.time() - begun) * 1000, 3))
+            return await self._actions.modify(leg, account, change)
+        except Denied as error:
+            await leg.change(leg.state, "modify_denied", broker_message=error.message)
+            return "refused"
+
+    def _may_modify(self, account: Account, leg: Leg, decreases: bool) -> None:
+        """Raise `Denied` for a modify that must not go out now; a decrease always may."""
+        if self._halt.engaged and not decreases:
+            raise Denied(f"sending is stopped: {self._halt.reason}", reason=ReasonCode.KILL_SWITCH)
+
+    def unresolved(self) -> list[tuple[LiveLeg, Account, Evidence]]:
+        """Every leg whose fate is not proven, oldest first, with what was seen of it."""
+        found = [
+            (leg, account, account.evidence_of(leg))
+            for account in self._accounts.values()
+            for leg in account.moving.values()
+            if leg.state in UNPROVEN
+        ]
+        return sorted(found, key=lambda item: item[0].record.created_us)
+
+    async def adopt(
+        self, leg: LiveLeg, broker_order_id: str, actor: dict[str, Any], reason: str
+    ) -> None:
+        """Take an order at the broker for the leg, on the operator's word.
+
+        Raises: `Problem` when the leg is proven already, or the order belongs to another leg.
+        """
+        account = self._accounts[leg.record.account]
+        if broker_order_id in account.claimed_ids():
+            raise Problem(409, "order_claimed", f"{broker_order_id} already belongs to another leg")
+        adopted = await leg.change(
+            LegState.ACKED,
+            "adopted_by_operator",
+            only_from=UNPROVEN,
+            broker_order_id=broker_order_id,
+            reason=None,
+            details={"actor": actor, "reason": reason},
+        )
+        if not adopted:
+            raise Problem(409, "not_unresolved", f"the leg is {leg.state}: nothing to resolve")
+        account.forget_evidence(leg)
+        self.leg_found(leg)
         self.wake(account.id)
 
-    async def _instrument_or_none(self, account: Account, instrument: str) -> Instrument | None:
-        """Look an instrument up for a cancel, which must not fail for want of a master."""
-        try:
-            return await self._find_instrument(account.broker, instrument)
-        except LookupError:
-            return None
+    async def declare_absent(self, leg: LiveLeg, actor: dict[str, Any], reason: str) -> None:
+        """End a leg as absent on the operator's word.
+
+        Raises: `Problem` when the leg is proven already, or more than one order carries its tag.
+        """
+        details = {"actor": actor, "reason": reason}
+        if leg.state is LegState.UNKNOWN:
+            await leg.change(LegState.NEEDS_OPERATOR, "needs_operator", details=details)
+        allowed = frozenset({LegState.NEEDS_OPERATOR, LegState.NOT_FOUND})
+        if not await leg.change(
+            LegState.ABSENT, "declared_absent", only_from=allowed, details=details
+        ):
+            raise Problem(
+                409, "not_unresolved", f"the leg is {leg.state}: it cannot be declared absent"
+            )
+        self.leg_done(leg)
+
+    async def _look_now(self, account: Account) -> bool:
+        return await self._reconcilers[account.id].look_now()
 
     async def _recover(self, leg: LiveLeg) -> None:
         """Nothing accepted before a restart is sent after it; what was on the wire is unknown."""
@@ -376,34 +431,64 @@ class OrderService:
             account.moving[leg.record.leg_id] = leg
             if leg.state in UNPROVEN:
                 account.recovered = False
+                account.try_claim_twin(leg.record)
 
-    def _found(self, leg: LiveLeg) -> None:
-        """Send the cancel that waited for an order whose fate was unknown."""
-        account = self._accounts.get(leg.record.account)
-        if leg.record.cancel_requested and account is not None:
-            self._spawn(self._cancel_at_broker(leg, account))
+    def session_expired(self, account: Account, error: LoginExpired) -> None:
+        self._on_session_expired(account, error)
 
-    def _done(self, leg: LiveLeg) -> None:
+    def leg_found(self, leg: LiveLeg) -> None:
+        """Free what waited for the leg's fate, and send the cancel that waited for its order."""
+        account = self._accounts[leg.record.account]
+        account.release_twin(leg.record)
+        if leg.record.cancel_requested:
+            self._spawn(self._actions.send_cancel(leg, account))
+
+    def leg_done(self, leg: LiveLeg) -> None:
         account = self._accounts.get(leg.record.account)
         if account is not None:
-            account.moving.pop(leg.record.leg_id, None)
+            account.release_twin(leg.record)
+            account.finish(leg)
         if leg.order.terminal:
             self._live.pop(leg.order.order.order_id, None)
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        name = "follower" if getattr(work, "__qualname__", "").startswith("BookFollower") else None
+    def duplicate(self, account: Account, leg: LiveLeg, ids: list[str]) -> None:
+        text = f"orders {', '.join(ids)} at {account.id} all carry one tag"
+        account.stopped = Reason(code=ReasonCode.KILL_SWITCH, message=text)
+        self.alarm(account, "duplicate_detected", leg, text)
+
+    def alarm(self, account: Account, event: str, leg: LiveLeg, text: str) -> None:
+        """Tell the log and the audit log what a person should look at."""
+        log.error("%s: %s: %s (%s)", account.id, event, text, leg.record.leg_id)
+        body = {"event": event, "leg_id": leg.record.leg_id, "text": text}
+        self._spawn(self._audit_alarm(account, body))
+
+    async def _audit_alarm(self, account: Account, body: dict[str, Any]) -> None:
+        try:
+            await self._store.audit("alarm", body, account=account.id)
+        except StoreBroken:
+            log.error("the alarm %s could not be written to the journal", body["event"])
+
+    async def instrument_of(self, account: Account, instrument: str) -> Instrument | None:
+        """Look an instrument up where nothing may fail for want of a master."""
+        try:
+            return await self._find_instrument(account.broker, instrument)
+        except LookupError:
+            return None
+
+    async def save_echo(self, account: Account, echo: Echo) -> None:
+        body = {"event": "learned", "echo": echo}
+        await self._store.save_meta(f"echo:{account.id}", echo, body, account=account.id)
+
+    async def reopen(self, account: Account, row: BrokerOrder) -> LiveLeg | None:
+        known = account.finished.get(row.broker_order_id)
+        live = await self.find(known.order_id) if known else None
+        if known is None or live is None:
+            return None
+        self._live[known.order_id] = live
+        return next((leg for leg in live.legs if leg.record.n == known.n), None)
+
+    def _spawn(self, work: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def order_ref(leg: Leg, instrument: Instrument | None) -> OrderRef:
-    """Name a leg's order in the way that its adapter needs."""
-    assert leg.broker_order_id is not None  # noqa: S101
-    return OrderRef(
-        broker_order_id=leg.broker_order_id,
-        instrument=instrument,
-        order_type=leg.sent.order_type if leg.sent else leg.order_type,
-        amo=leg.amo,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -38,6 +39,40 @@ class Timing(msgspec.Struct, kw_only=True):
     queue_ms: float = 0.0
     broker_ms: float | None = None
     total_ms: float | None = None
+
+
+class ActionKind(StrEnum):
+    CANCEL = "cancel"
+    MODIFY = "modify"
+
+
+class ActionState(StrEnum):
+    """`UNKNOWN`: it may have reached the broker; only the book can tell whether it worked."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    APPLIED = "applied"
+    DROPPED = "dropped"
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The last modify or cancel of a leg, with its own attempts and outcome.
+
+    Of a modify, the other fields are what the order is to become.
+    """
+
+    kind: ActionKind
+    state: ActionState
+    requested_us: int
+    attempts: int = 0
+    quantity: int | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    order_type: OrderType | None = None
+    message: str | None = None
 
 
 class Leg(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -80,10 +115,10 @@ class Leg(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: Reason | None = None
     precheck: str = "skipped"
     cancel_requested: bool = False
+    action: Action | None = None
     as_of_us: int | None = None
     timing: Timing = msgspec.field(default_factory=Timing)
     slice: dict[str, int] | None = None
-    evidence: list[dict[str, Any]] = []
 
     @property
     def pending_quantity(self) -> int:

@@ -86,7 +86,7 @@ def problems_of(order: OrderRequest) -> list[FieldError]:
             FieldError("quantity", "give either quantity (units) or lots, one of the two")
         )
     for field, price in (("price", order.price), ("trigger_price", order.trigger_price)):
-        errors.extend(_price_problems(field, price))
+        errors.extend(price_problems(field, price))
     errors.extend(_type_problems(order))
     if order.disclosed_quantity and order.quantity and order.disclosed_quantity > order.quantity:
         errors.append(FieldError("disclosed_quantity", "must not exceed quantity"))
@@ -115,7 +115,7 @@ def _plain(value: Decimal | None) -> Decimal | None:
     return Decimal(format(value.normalize(), "f"))
 
 
-def _price_problems(field: str, price: Decimal | None) -> list[FieldError]:
+def price_problems(field: str, price: Decimal | None) -> list[FieldError]:
     if price is None:
         return []
     if not price.is_finite() or price <= 0:

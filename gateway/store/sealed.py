@@ -33,23 +33,23 @@ def check_master_key(connection: apsw.Connection, keyring: Keyring) -> None:
 
     Raises: `WrongMasterKey`, `SealBroken`.
     """
-    verifier = _meta(connection, _VERIFIER)
+    verifier = meta(connection, _VERIFIER)
     if verifier is None:
         with connection:
-            _set_meta(connection, _VERIFIER, keyring.verifier())
+            set_meta(connection, _VERIFIER, keyring.verifier())
         return
     keyring.check(verifier)
 
 
 def audit_key(connection: apsw.Connection, keyring: Keyring) -> bytes:
     """Return the audit chain's HMAC key, making it on first use."""
-    sealed = _meta(connection, _AUDIT_KEY)
+    sealed = meta(connection, _AUDIT_KEY)
     if sealed is not None:
         return keyring.open(_data_key(connection, keyring, _SYSTEM), _SYSTEM, _AUDIT_KEY, sealed)
     key = os.urandom(32)
     with connection:
         wrapped = _data_key(connection, keyring, _SYSTEM)
-        _set_meta(connection, _AUDIT_KEY, keyring.seal(wrapped, _SYSTEM, _AUDIT_KEY, key))
+        set_meta(connection, _AUDIT_KEY, keyring.seal(wrapped, _SYSTEM, _AUDIT_KEY, key))
     return key
 
 
@@ -128,10 +128,10 @@ def _data_key(connection: apsw.Connection, keyring: Keyring, account: str) -> by
     return wrapped
 
 
-def _meta(connection: apsw.Connection, name: str) -> bytes | None:
+def meta(connection: apsw.Connection, name: str) -> bytes | None:
     row: Any = connection.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
     return bytes(row[0]) if row else None
 
 
-def _set_meta(connection: apsw.Connection, name: str, value: bytes) -> None:
+def set_meta(connection: apsw.Connection, name: str, value: bytes) -> None:
     connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?,?)", (name, value))

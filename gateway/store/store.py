@@ -197,6 +197,23 @@ class Store:
 
         return self.write(work)
 
+    async def load_meta(self, name: str) -> str | None:
+        """Return a small fact that was kept, or None."""
+        value = await self.read(lambda c: sealed.meta(c, name))
+        return value.decode() if value is not None else None
+
+    def save_meta(
+        self, name: str, value: str, audit: dict[str, Any], *, account: str | None = None
+    ) -> asyncio.Future[None]:
+        """Keep a small fact, with its audit row of the kind that `name` begins with."""
+
+        def work(connection: apsw.Connection) -> None:
+            sealed.set_meta(connection, name, value.encode())
+            kind = name.partition(":")[0]
+            self._chain.append(connection, kind, now_us(), audit, account=account)
+
+        return self.write(work)
+
     async def load_keys(self) -> list[ApiKey]:
         """Return every key that was not revoked."""
 

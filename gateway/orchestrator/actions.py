@@ -1,0 +1,270 @@
+"""Modify and cancel of legs: one at a time per leg, each journalled before it is sent.
+
+A cancel may be repeated, a modify never. Neither's answer is the truth about the order: only the
+book is, so after each the book is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+import msgspec
+
+from adapters.sdk.errors import (
+    Denied,
+    GatewayError,
+    LoginExpired,
+    NotSent,
+    ReasonCode,
+    Refused,
+)
+from adapters.sdk.models import Instrument, ModifyOrder, OrderRef, OrderType
+from gateway.orchestrator.account import Account
+from gateway.orchestrator.live import LiveLeg
+from gateway.orders.records import Action, ActionKind, ActionState, Leg
+from gateway.orders.states import AT_BROKER, LIVE, TERMINAL, LegState
+from gateway.orders.times import now_us
+
+CANCEL_ATTEMPTS = 4
+_CANCEL_WAIT_S = 30.0
+_MODIFY_WAIT_S = 5.0
+_FIRST_PAUSE_S = 0.1
+_CONFIRM_LOOKS = 4
+_CONFIRM_PAUSE_S = 0.3
+
+FindInstrument = Callable[[Account, str], Awaitable[Instrument | None]]
+LookNow = Callable[[Account], Awaitable[bool]]
+SessionExpired = Callable[[Account, LoginExpired], None]
+MaySend = Callable[[Account, Leg, bool], None]
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client wants changed about a live order; None keeps the value."""
+
+    quantity: int | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    order_type: OrderType | None = None
+
+
+class Actions:
+    """Sends cancels and modifies. `may_send` raises `Denied` for a modify that must not go now."""
+
+    def __init__(
+        self,
+        find_instrument: FindInstrument,
+        look_now: LookNow,
+        on_session_expired: SessionExpired,
+        may_send: MaySend,
+    ) -> None:
+        self._find_instrument = find_instrument
+        self._look_now = look_now
+        self._on_session_expired = on_session_expired
+        self._may_send = may_send
+
+    async def request_cancel(self, leg: LiveLeg, account: Account) -> None:
+        """Ask for a leg's end, whatever state it is in; sent as soon as its order is known."""
+        if not leg.record.cancel_requested:
+            await leg.change(leg.state, "cancel_requested", cancel_requested=True)
+        if leg.state in AT_BROKER:
+            await self.send_cancel(leg, account)
+
+    async def send_cancel(self, leg: LiveLeg, account: Account) -> None:
+        """Cancel an order at the broker; repeats while nothing proves what became of it."""
+        async with leg.action_lock:
+            pause = _FIRST_PAUSE_S
+            for attempt in range(1, CANCEL_ATTEMPTS + 1):
+                if leg.state not in AT_BROKER or account.session is None:
+                    return
+                if await self._cancel_once(leg, account, attempt):
+                    return
+                await asyncio.sleep(random.uniform(0, pause))
+                pause *= 4
+                await self._look_now(account)
+
+    async def modify(self, leg: LiveLeg, account: Account, change: Change) -> str:
+        """Change a live order; returns `applied`, `refused`, `unknown` or `not_live`.
+
+        Raises: `Denied` before anything is sent.
+        """
+        async with leg.action_lock:
+            if leg.state not in LIVE or leg.record.cancel_requested:
+                return "not_live"
+            session = account.session
+            instrument = await self._find_instrument(account, leg.record.instrument)
+            if session is None or instrument is None:
+                return "refused"
+            wanted = _changed(leg.record, instrument, change)
+            _assert_settled(leg.record)
+            account.adapter.check_modify(wanted)
+            exchange = instrument.exchange
+            deadline = asyncio.get_running_loop().time() + _MODIFY_WAIT_S
+            if not await account.limiter.take(exchange, deadline):
+                return "refused"
+            action = Action(
+                kind=ActionKind.MODIFY,
+                state=ActionState.SENDING,
+                requested_us=now_us(),
+                attempts=1,
+                quantity=wanted.quantity,
+                price=wanted.price,
+                trigger_price=wanted.trigger_price,
+                order_type=wanted.order_type,
+            )
+            gate = _Gate(leg, action, lambda: self._may_modify(leg, account, wanted))
+            try:
+                await account.adapter.modify_order(session, wanted, gate)
+            except (Refused, NotSent) as error:
+                await _end(leg, action, ActionState.REFUSED, "modify_refused", error)
+                return "refused"
+            except Denied:
+                if gate.begun:
+                    await _end(leg, action, ActionState.DROPPED, "modify_dropped", None)
+                raise
+            except GatewayError as error:
+                if isinstance(error, LoginExpired):
+                    self._on_session_expired(account, error)
+                await _end(leg, action, ActionState.UNKNOWN, "modify_unknown", error)
+            else:
+                await _end(leg, action, ActionState.SENT, "modify_sent", None)
+            return await self._confirm(leg, account, wanted)
+
+    def _may_modify(self, leg: LiveLeg, account: Account, wanted: ModifyOrder) -> None:
+        if leg.record.cancel_requested:
+            raise Denied("a cancel replaced this modify", reason=ReasonCode.EXPIRED)
+        self._may_send(account, leg.record, wanted.quantity < wanted.previous_quantity)
+
+    async def _confirm(self, leg: LiveLeg, account: Account, wanted: ModifyOrder) -> str:
+        """Read the book until it shows the change, a few times; unproven stays unknown."""
+        for look in range(_CONFIRM_LOOKS):
+            if look:
+                await asyncio.sleep(_CONFIRM_PAUSE_S)
+            if not await self._look_now(account):
+                continue
+            record = leg.record
+            if record.action is not None and record.action.state is ActionState.APPLIED:
+                return "applied"
+            if record.state not in LIVE:
+                return "not_live"
+        return "unknown"
+
+    async def _cancel_once(self, leg: LiveLeg, account: Account, attempt: int) -> bool:
+        """Send one cancel; True when sending another would not help."""
+        session, record = account.session, leg.record
+        assert session is not None and record.broker_order_id is not None  # noqa: S101
+        instrument = await self._find_instrument(account, record.instrument)
+        exchange = record.instrument.partition(":")[0]
+        loop = asyncio.get_running_loop()
+        if not await account.limiter.take(exchange, loop.time() + _CANCEL_WAIT_S):
+            return False
+        action = Action(
+            kind=ActionKind.CANCEL,
+            state=ActionState.SENDING,
+            requested_us=now_us(),
+            attempts=attempt,
+        )
+        gate = _Gate(leg, action, None)
+        try:
+            await account.adapter.cancel_order(session, order_ref(record, instrument), gate)
+        except LoginExpired as error:
+            self._on_session_expired(account, error)
+            await _end(leg, action, ActionState.UNKNOWN, "cancel_unknown", error)
+            return True
+        except Refused as error:
+            # It may be over already, or the broker may not cancel it now: only the book can say.
+            await _end(leg, action, ActionState.REFUSED, "cancel_refused", error)
+            await self._look_now(account)
+            return not error.repeatable
+        except NotSent as error:
+            await _end(leg, action, ActionState.WAITING, "cancel_not_sent", error)
+            return False
+        except GatewayError as error:
+            await _end(leg, action, ActionState.UNKNOWN, "cancel_unknown", error)
+            return False
+        await _end(leg, action, ActionState.SENT, "cancel_sent", None)
+        await self._look_now(account)
+        return True
+
+
+class _Gate:
+    """Journals an action just before its first byte, and looks once more."""
+
+    def __init__(self, leg: LiveLeg, action: Action, check: Callable[[], None] | None) -> None:
+        self._leg = leg
+        self._action = action
+        self._check = check
+        self.begun = False
+
+    async def ready(self) -> None:
+        if self._check is not None:
+            self._check()
+        await self._leg.change(self._leg.state, f"{self._action.kind}_begin", action=self._action)
+        self.begun = True
+
+    def check(self) -> None:
+        if self._check is not None:
+            self._check()
+
+
+def order_ref(leg: Leg, instrument: Instrument | None) -> OrderRef:
+    """Name a leg's order in the way that its adapter needs."""
+    assert leg.broker_order_id is not None  # noqa: S101
+    return OrderRef(
+        broker_order_id=leg.broker_order_id,
+        instrument=instrument,
+        order_type=leg.sent.order_type if leg.sent else leg.order_type,
+        amo=leg.amo,
+    )
+
+
+async def _end(
+    leg: LiveLeg, action: Action, state: ActionState, event: str, error: GatewayError | None
+) -> None:
+    if leg.state in TERMINAL and leg.state is not LegState.REJECTED:
+        # The book was faster than the answer: the leg's history is closed.
+        return
+    ended = msgspec.structs.replace(action, state=state, message=error.message if error else None)
+    await leg.change(
+        leg.state,
+        event,
+        broker_code=error.broker_code if error else None,
+        broker_message=(error.broker_message or error.message) if error else None,
+        action=ended,
+    )
+
+
+def _assert_settled(leg: Leg) -> None:
+    """Deny a modify on top of one whose effect is not proven."""
+    action = leg.action
+    unproven = (ActionState.SENDING, ActionState.SENT, ActionState.UNKNOWN)
+    if action is not None and action.kind is ActionKind.MODIFY and action.state in unproven:
+        raise Denied(
+            "the modify before this one is not proven yet; read the order again shortly",
+            reason=ReasonCode.UNRESOLVED,
+        )
+
+
+def _changed(leg: Leg, instrument: Instrument, change: Change) -> ModifyOrder:
+    """The order as it is to become. A price the new type does not have is left out."""
+    assert leg.broker_order_id is not None  # noqa: S101
+    order_type = change.order_type or (leg.sent.order_type if leg.sent else leg.order_type)
+    price = change.price if change.price is not None else leg.price
+    trigger = change.trigger_price if change.trigger_price is not None else leg.trigger_price
+    return ModifyOrder(
+        broker_order_id=leg.broker_order_id,
+        instrument=instrument,
+        side=leg.side,
+        order_type=order_type,
+        product=leg.product,
+        validity=leg.validity,
+        quantity=change.quantity if change.quantity is not None else leg.quantity,
+        previous_quantity=leg.quantity,
+        filled_quantity=leg.filled_quantity,
+        price=price if order_type in (OrderType.LIMIT, OrderType.SL) else None,
+        trigger_price=trigger if order_type in (OrderType.SL, OrderType.SL_M) else None,
+        disclosed_quantity=leg.disclosed_quantity,
+        amo=leg.amo,
+    )

@@ -1,0 +1,423 @@
+"""Looks after every leg of one account that is not over: follows the live, finds the unproven.
+
+One task per account. A read that fails, is partial, is not JSON or is from a dead session raises
+in the adapter and proves nothing here: conclusions are only ever drawn from a whole, good book.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable
+from typing import Protocol
+
+from adapters.sdk.errors import GatewayError, LoginExpired, NotSupported, ReasonCode
+from adapters.sdk.models import BrokerOrder, Instrument, OrderRef
+from gateway.orchestrator.account import Account
+from gateway.orchestrator.book import BookView, change_from_row
+from gateway.orchestrator.evidence import Echo, Evidence, Finding, Verdict, judge, suspects_of
+from gateway.orchestrator.live import LiveLeg
+from gateway.orchestrator.pace import Pace
+from gateway.orchestrator.trading_day import is_closed, is_rolled, trade_date
+from gateway.orders.records import Reason
+from gateway.orders.states import (
+    AT_BROKER,
+    BROKER_FINAL,
+    TERMINAL,
+    UNPROVEN,
+    LegState,
+)
+from gateway.orders.times import now_us
+from gateway.store import StoreBroken
+
+log = logging.getLogger(__name__)
+
+_MAX_DETAIL_READS = 5
+
+S = LegState
+
+
+class Owner(Protocol):
+    """What the order service does for its reconcilers."""
+
+    def session_expired(self, account: Account, error: LoginExpired) -> None: ...
+
+    def leg_found(self, leg: LiveLeg) -> None:
+        """An unproven leg turned out to live at the broker: send a waiting cancel."""
+
+    def leg_done(self, leg: LiveLeg) -> None: ...
+
+    def duplicate(self, account: Account, leg: LiveLeg, ids: list[str]) -> None:
+        """More than one order carries the leg's tag: stop new orders of this account."""
+
+    def alarm(self, account: Account, event: str, leg: LiveLeg, text: str) -> None: ...
+
+    async def instrument_of(self, account: Account, instrument: str) -> Instrument | None: ...
+
+    async def save_echo(self, account: Account, echo: Echo) -> None: ...
+
+    async def reopen(self, account: Account, row: BrokerOrder) -> LiveLeg | None:
+        """Return the finished leg that the broker's book now contradicts."""
+
+
+class Reconciler:
+    """`wake` when a leg was sent, a session came up, or an operator acted."""
+
+    def __init__(self, account: Account, owner: Owner, pace: Pace) -> None:
+        self._account = account
+        self._owner = owner
+        self._pace = pace
+        self._wake = asyncio.Event()
+        self._reachable = True
+        self._polls: deque[float] = deque(maxlen=max(pace.polls_per_minute, 1))
+        self._probed: set[str] = set()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Read books while there is something to learn. Ends only by cancellation."""
+        account = self._account
+        while True:
+            self._wake.clear()
+            if account.session is None or not self._interesting():
+                await self._wake.wait()
+                continue
+            if await self._poll():
+                await self._rest(self._until_next(), self._min_gap())
+            else:
+                await self._rest(self._pace.after_failure_s, self._pace.after_failure_s)
+
+    async def look_now(self) -> bool:
+        """Read the book once for a caller that waits for it; False when it could not be read."""
+        return self._account.session is not None and await self._poll()
+
+    def _interesting(self) -> bool:
+        return any(leg.state not in _BEFORE_ANSWER for leg in self._account.moving.values())
+
+    def _until_next(self) -> float:
+        """How long the book may be left alone: a second while orders live, longer for the lost."""
+        waits = []
+        now = now_us()
+        for leg in self._account.moving.values():
+            if leg.state in AT_BROKER:
+                waits.append(self._pace.book_s)
+            elif leg.state in UNPROVEN:
+                due = self._account.evidence_of(leg).next_look_us
+                waits.append(max((due - now) / 1_000_000, self._min_gap()))
+        return min(waits, default=self._pace.book_s)
+
+    def _min_gap(self) -> float:
+        return max(self._pace.book_min_gap_s, self._account.book_min_gap_s)
+
+    async def _rest(self, most_s: float, least_s: float) -> None:
+        """Wait `most_s`, or until woken but at least `least_s`, inside the read budget."""
+        loop = asyncio.get_running_loop()
+        if len(self._polls) == self._polls.maxlen:
+            least_s = max(least_s, self._polls[0] + 60.0 - loop.time())
+        if least_s > 0:
+            await asyncio.sleep(least_s)
+        left = most_s - least_s
+        if left > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), left)
+
+    async def _poll(self) -> bool:
+        """Read the book once and apply it; False when it could not be read or written."""
+        account, session = self._account, self._account.session
+        if session is None:
+            return True
+        self._polls.append(asyncio.get_running_loop().time())
+        begun_us = now_us()
+        try:
+            rows = await account.adapter.order_book(session)
+        except LoginExpired as error:
+            self._owner.session_expired(account, error)
+            return False
+        except GatewayError as error:
+            self._note_failure(begun_us, error)
+            return False
+        if not self._reachable:
+            log.warning("%s: the order book can be read again", account.id)
+            self._reachable = True
+        view = BookView(rows, begun_us)
+        try:
+            await self._apply(view)
+        except StoreBroken:
+            log.error("%s: the journal cannot be written", account.id)
+            return False
+        for row in rows:
+            account.first_seen_us.setdefault(row.broker_order_id, begun_us)
+        account.recovered = True
+        return True
+
+    async def _apply(self, view: BookView) -> None:
+        for leg in list(self._account.moving.values()):
+            if leg.state in UNPROVEN:
+                await self._look_for(leg, view)
+            if leg.state in AT_BROKER:
+                await self._follow(leg, view)
+            if leg.state in TERMINAL:
+                self._owner.leg_done(leg)
+        for row in view.rows:
+            if self._account.contradicted_by(row):
+                await self._correct(row, view)
+
+    async def _follow(self, leg: LiveLeg, view: BookView) -> None:
+        """Bring an acknowledged leg up to what its row in the book says."""
+        row = view.order(leg.record.broker_order_id)
+        if row is None:
+            await self._follow_missing(leg, view)
+            return
+        await self._learn_echo(leg, row)
+        change = change_from_row(leg.record, row, view.begun_us)
+        if change is None:
+            return
+        await leg.change(
+            change.state,
+            change.event,
+            only_from=AT_BROKER,
+            broker_code=row.raw_state,
+            broker_message=row.message,
+            **change.fields,
+        )
+
+    async def _follow_missing(self, leg: LiveLeg, view: BookView) -> None:
+        """An acknowledged order that is not in the book: wait, until its book is gone."""
+        record = leg.record
+        day = trade_date(record.created_us, record.instrument, amo=record.amo)
+        if is_rolled(day, view.begun_us):
+            await self._book_gone(leg, AT_BROKER)
+
+    async def _book_gone(self, leg: LiveLeg, only_from: frozenset[LegState]) -> None:
+        reason = Reason(
+            code=ReasonCode.BOOK_GONE,
+            message="its trading day is over and no good read of that day's book settled it;"
+            " look at the broker's own records, then resolve it",
+        )
+        await leg.change(S.NEEDS_OPERATOR, "book_gone", only_from=only_from, reason=reason)
+
+    async def _look_for(self, leg: LiveLeg, view: BookView) -> None:
+        """Take one more good read into account for a leg that nobody knows the fate of."""
+        account, record = self._account, leg.record
+        evidence = account.evidence_of(leg)
+        day = trade_date(record.created_us, record.instrument, amo=record.amo)
+        if is_rolled(day, view.begun_us):
+            if leg.state in (S.UNKNOWN, S.NOT_FOUND):
+                await self._book_gone(leg, frozenset({S.UNKNOWN, S.NOT_FOUND}))
+            return
+        tagged, suspects = await self._candidates(leg, view)
+        finding = judge(
+            record,
+            view,
+            tagged,
+            suspects,
+            evidence,
+            echo=account.echo,
+            exclusive=account.policy.exclusive,
+            horizon_s=self._pace.horizon_s,
+            day_over=is_closed(day, record.instrument, view.begun_us),
+        )
+        if finding.verdict in (Verdict.NOT_FOUND, Verdict.ABSENT):
+            finding = await self._ask_again(leg, finding)
+        evidence.looks += 1
+        waits = self._pace.unresolved_s
+        wait_s = waits[min(evidence.looks, len(waits)) - 1]
+        evidence.next_look_us = now_us() + int(wait_s * 1_000_000)
+        await self._act(leg, finding, evidence)
+
+    async def _candidates(
+        self, leg: LiveLeg, view: BookView
+    ) -> tuple[list[BrokerOrder], list[BrokerOrder]]:
+        """Return the rows that carry the leg's tag, and those that could be it by their look."""
+        account, record = self._account, leg.record
+        tagged = view.tagged(record.broker_tag)
+        if tagged:
+            return tagged, []
+        instrument = await self._owner.instrument_of(account, record.instrument)
+        suspects = suspects_of(
+            record,
+            instrument.codes if instrument else None,
+            view,
+            claimed=account.claimed_ids(),
+            seen_before=account.first_seen_us,
+            fields=account.comparable_fields,
+        )
+        if account.echo is Echo.BOOK or not suspects:
+            return [], suspects
+        tagged, left = [], []
+        for row in suspects[:_MAX_DETAIL_READS]:
+            details = await self._details(row.broker_order_id, instrument, row)
+            if details is None or details.broker_tag is None:
+                left.append(row)
+            elif details.broker_tag == record.broker_tag:
+                tagged.append(row)
+        return tagged, left + suspects[_MAX_DETAIL_READS:]
+
+    async def _ask_again(self, leg: LiveLeg, finding: Finding) -> Finding:
+        """Before absence is concluded, ask by tag where the broker offers it, and the fills."""
+        account, session, tag = self._account, self._account.session, leg.record.broker_tag
+        if session is None:
+            return Finding(Verdict.WAIT)
+        try:
+            with contextlib.suppress(NotSupported):
+                rows = await account.adapter.find_by_tag(session, tag)
+                if rows:
+                    verdict = Verdict.ADOPT if len(rows) == 1 else Verdict.DUPLICATE
+                    return Finding(verdict, tuple(rows))
+            with contextlib.suppress(NotSupported):
+                trades = await account.adapter.trade_book(session)
+                claimed = account.claimed_ids()
+                if any(t.broker_tag == tag and t.broker_order_id not in claimed for t in trades):
+                    # A fill without its order in the book: the book is not whole after all.
+                    return Finding(Verdict.WAIT)
+        except LoginExpired as error:
+            self._owner.session_expired(account, error)
+            return Finding(Verdict.WAIT)
+        except GatewayError:
+            return Finding(Verdict.WAIT)
+        return finding
+
+    async def _act(self, leg: LiveLeg, finding: Finding, evidence: Evidence) -> None:
+        ids = [row.broker_order_id for row in finding.rows]
+        match finding.verdict:
+            case Verdict.ADOPT | Verdict.ADOPT_BY_LOOK:
+                await self._adopt(leg, finding)
+            case Verdict.DUPLICATE if leg.state in (S.UNKNOWN, S.NOT_FOUND):
+                reason = Reason(
+                    code=ReasonCode.UNRESOLVED,
+                    message="more than one order at the broker carries this leg's tag",
+                    details={"broker_order_ids": ids},
+                )
+                await leg.change(S.DUPLICATE_DETECTED, "duplicate_detected", reason=reason)
+                self._owner.duplicate(self._account, leg, ids)
+            case Verdict.NOT_FOUND:
+                await leg.change(
+                    S.NOT_FOUND,
+                    "not_found",
+                    only_from=frozenset({S.UNKNOWN}),
+                    details={"good_reads": evidence.good_reads},
+                )
+            case Verdict.NEEDS_OPERATOR:
+                reason = Reason(
+                    code=ReasonCode.UNRESOLVED,
+                    message="orders at the broker look like this leg, and nothing proves which is"
+                    " it; resolve it by hand",
+                    details={"suspects": ids},
+                )
+                await leg.change(
+                    S.NEEDS_OPERATOR,
+                    "needs_operator",
+                    only_from=frozenset({S.UNKNOWN, S.NOT_FOUND}),
+                    reason=reason,
+                )
+                self._owner.alarm(self._account, "needs_operator", leg, reason.message)
+            case Verdict.ABSENT:
+                await leg.change(S.ABSENT, "absent", only_from=frozenset({S.NOT_FOUND}))
+            case _:
+                pass
+
+    async def _adopt(self, leg: LiveLeg, finding: Finding) -> None:
+        """Take the one order found as the leg's. A NOT_FOUND leg that turns up is an alarm."""
+        row, was = finding.rows[0], leg.state
+        if row.broker_order_id in self._account.claimed_ids():
+            return
+        by_look = finding.verdict is Verdict.ADOPT_BY_LOOK
+        adopted = await leg.change(
+            S.ACKED,
+            "adopted_by_look" if by_look else "found",
+            only_from=frozenset({S.UNKNOWN, S.NOT_FOUND, S.NEEDS_OPERATOR}),
+            broker_order_id=row.broker_order_id,
+            reason=None,
+        )
+        if not adopted:
+            return
+        self._account.forget_evidence(leg)
+        if was is not S.UNKNOWN:
+            self._owner.alarm(
+                self._account, "late_found", leg, f"an order believed {was} is at the broker"
+            )
+        self._owner.leg_found(leg)
+
+    async def _correct(self, row: BrokerOrder, view: BookView) -> None:
+        """The broker contradicts its own final word: correct the leg, and alarm."""
+        leg = await self._owner.reopen(self._account, row)
+        if leg is None or leg.state not in BROKER_FINAL:
+            return
+        change = change_from_row(leg.record, row, view.begun_us)
+        if change is None:
+            return
+        was = leg.state
+        await leg.change(
+            change.state,
+            "corrected",
+            only_from=BROKER_FINAL,
+            broker_code=row.raw_state,
+            broker_message=row.message,
+            **change.fields,
+        )
+        self._owner.alarm(
+            self._account, "corrected", leg, f"the broker said {was}, and now {row.raw_state}"
+        )
+        if leg.state in TERMINAL:
+            self._owner.leg_done(leg)
+        else:
+            self._account.moving[leg.record.leg_id] = leg
+
+    async def _learn_echo(self, leg: LiveLeg, row: BrokerOrder) -> None:
+        """Every acknowledged leg tells whether this account's broker gives the tag back."""
+        account, tag = self._account, leg.record.broker_tag
+        if row.broker_order_id in self._probed:
+            return
+        self._probed.add(row.broker_order_id)
+        if row.broker_tag == tag:
+            await self._set_echo(leg, Echo.BOOK)
+        elif row.broker_tag is not None or account.echo is Echo.BOOK:
+            await self._set_echo(leg, Echo.UNPROVEN)
+        elif account.echo is Echo.UNPROVEN:
+            instrument = await self._owner.instrument_of(account, leg.record.instrument)
+            details = await self._details(row.broker_order_id, instrument, row)
+            if details is not None and details.broker_tag == tag:
+                await self._set_echo(leg, Echo.DETAILS)
+
+    async def _set_echo(self, leg: LiveLeg, echo: Echo) -> None:
+        account = self._account
+        if echo is account.echo:
+            return
+        worse = echo is Echo.UNPROVEN
+        account.echo = echo
+        await self._owner.save_echo(account, echo)
+        if worse:
+            text = "an order came back without its tag: the echo is no longer trusted here"
+            self._owner.alarm(account, "echo_contradicted", leg, text)
+
+    async def _details(
+        self, broker_order_id: str, instrument: Instrument | None, row: BrokerOrder
+    ) -> BrokerOrder | None:
+        session = self._account.session
+        if session is None:
+            return None
+        ref = OrderRef(
+            broker_order_id=broker_order_id, instrument=instrument, order_type=row.order_type
+        )
+        return await _or_none(self._account.adapter.get_order(session, ref))
+
+    def _note_failure(self, at_us: int, error: GatewayError) -> None:
+        if self._reachable:
+            log.warning("%s: the order book cannot be read: %s", self._account.id, error.message)
+        self._reachable = False
+        for leg in self._account.moving.values():
+            if leg.state in UNPROVEN:
+                self._account.evidence_of(leg).note(at_us, "read_failed", why=error.message)
+
+
+_BEFORE_ANSWER = frozenset({S.READY, S.SENDING, S.RETRY_WAIT})
+
+
+async def _or_none(work: Awaitable[BrokerOrder | None]) -> BrokerOrder | None:
+    try:
+        return await work
+    except GatewayError:
+        return None
