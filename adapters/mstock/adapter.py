@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
-from adapters.mstock import orders, parse
+from adapters.mstock import orders, parse, portfolio
 from adapters.mstock.client import Auth, MstockClient
 from adapters.mstock.config import (
     CAPABILITIES,
     MASTER_MAX_BYTES,
     MASTER_TIMEOUT_S,
+    QUOTE_BATCH,
     STOP_SPELLING,
     StopSpelling,
 )
+from adapters.mstock.constants import IST
 from adapters.mstock.envelope import decode_envelope, read_error
 from adapters.mstock.login import Login
 from adapters.mstock.master import read_master
@@ -22,9 +25,14 @@ from adapters.sdk.errors import BadAnswer, Denied, LoginExpired, NotSupported, R
 from adapters.sdk.interface import AdapterContext, Capabilities, SendGate
 from adapters.sdk.models import (
     BrokerOrder,
+    BrokerPosition,
+    BrokerQuote,
+    BrokerTrade,
     CancelRequested,
     Instrument,
     LoginStep,
+    Modified,
+    ModifyOrder,
     OrderRef,
     OtpRequired,
     Placed,
@@ -120,6 +128,19 @@ class MstockAdapter:
         )
         return parse.cancel_requested(envelope, ref.broker_order_id)
 
+    def check_modify(self, change: ModifyOrder) -> None:
+        """Raise `Denied` for a change that m.Stock or this adapter cannot take. No I/O."""
+        orders.check_modify(change)
+
+    async def modify_order(
+        self, session: Session, change: ModifyOrder, gate: SendGate | None = None
+    ) -> Modified:
+        """Ask for a change, once. m.Stock takes the whole order anew, not the difference."""
+        orders.check_modify(change)
+        fields = orders.modify_fields(change, self._stop_spelling)
+        envelope = await self._client.put_orders_regular(_auth(session), fields, gate)
+        return parse.modified(envelope, change.broker_order_id)
+
     async def order_book(self, session: Session) -> list[BrokerOrder]:
         """Read the order book, and the trade book with it where any order may have fills."""
         auth = _auth(session)
@@ -141,6 +162,27 @@ class MstockAdapter:
     async def find_by_tag(self, session: Session, broker_tag: int) -> list[BrokerOrder]:
         """Raise `NotSupported`: m.Stock cannot be asked for a tag."""
         raise NotSupported("m.Stock cannot be asked for an order by its tag")
+
+    async def trade_book(self, session: Session) -> list[BrokerTrade]:
+        """Read every fill of the day."""
+        return portfolio.trades(parse.rows(await self._client.get_tradebook(_auth(session))))
+
+    async def positions(self, session: Session) -> list[BrokerPosition]:
+        """Read the net positions, one per contract and product."""
+        answer = await self._client.get_portfolio_positions(_auth(session))
+        return portfolio.positions(parse.rows(answer))
+
+    async def quotes(
+        self, session: Session, instruments: Sequence[Instrument]
+    ) -> dict[str, BrokerQuote]:
+        """Read prices by canonical id; what m.Stock does not price is missing."""
+        auth = _auth(session)
+        known = [one for one in instruments if one.codes.get("token")]
+        found: dict[str, BrokerQuote] = {}
+        for tokens in portfolio.quote_requests(known, QUOTE_BATCH):
+            answer = await self._client.post_instruments_quote(auth, tokens)
+            found |= portfolio.quotes(answer, known, datetime.now(IST))
+        return found
 
     async def download_master(self, session: Session | None, folder: Path) -> list[Path]:
         """Stream the master into `folder`; m.Stock wants a login for it."""

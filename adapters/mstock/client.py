@@ -7,7 +7,7 @@ through the order transport, logins and the master through the web transport.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -97,6 +97,18 @@ class MstockClient:
         )
         return _decoded(await self._orders.send(request, gate=gate), (auth.jwt, auth.api_key))
 
+    async def put_orders_regular(
+        self, auth: Auth, fields: Mapping[str, str], gate: SendGate | None
+    ) -> Envelope:
+        """`fields` is the whole order as it will be, `orderid` among it."""
+        request = HttpRequest(
+            "PUT",
+            f"{wire.ORDERS_REGULAR}/{quote(fields['orderid'], safe='')}",
+            _headers(auth, has_body=True),
+            _json(fields),
+        )
+        return _decoded(await self._orders.send(request, gate=gate), (auth.jwt, auth.api_key))
+
     async def delete_orders_regular(
         self, auth: Auth, *, orderid: str, variety: str, gate: SendGate | None
     ) -> Envelope:
@@ -113,6 +125,18 @@ class MstockClient:
 
     async def get_tradebook(self, auth: Auth) -> Envelope:
         return await self._read(auth, "GET", wire.TRADEBOOK)
+
+    async def get_portfolio_positions(self, auth: Auth) -> Envelope:
+        return await self._read(auth, "GET", wire.POSITIONS)
+
+    async def post_instruments_quote(
+        self, auth: Auth, exchange_tokens: Mapping[str, Sequence[str]]
+    ) -> Envelope:
+        """OHLC mode; prices go over the web transport, out of the way of orders."""
+        body = msgspec.json.encode({"mode": "OHLC", "exchangeTokens": exchange_tokens})
+        request = HttpRequest("POST", wire.QUOTE, _headers(auth, has_body=True), body)
+        response = await self._web.send(request, timeout_s=self._read_timeout_s)
+        return _decoded(response, (auth.jwt, auth.api_key))
 
     async def post_order_details(
         self, auth: Auth, *, order_no: str, segment: str | None

@@ -29,6 +29,9 @@ CHALLENGE_LIFETIME_S: Final = 300
 MASTER_TIMEOUT_S: Final = 120.0
 MASTER_MAX_BYTES: Final = 256 * 1024 * 1024
 
+# The broker's limit is not documented; an adapter in live use sends this many (dossier 8.1).
+QUOTE_BATCH: Final = 500
+
 CAPABILITIES: Final = Capabilities(
     hosts={"api": "https://api.mstock.trade"},
     login_kinds=(LoginKind.OTP, LoginKind.TOTP),
@@ -57,6 +60,7 @@ CAPABILITIES: Final = Capabilities(
     # 30 orders a second are documented, but 950 an hour and the 10-per-second regulatory cap
     # bind first (dossier 10).
     orders_per_second=8,
+    code_keys=("exchange", "token"),
     # The book's order type is left out: how it shows stop-market orders, and market orders that
     # the broker turned into limits, is not known, and a field that reads differently from what
     # was sent would hide the very order that is looked for (dossier 5.1, 5.10).

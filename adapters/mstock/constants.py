@@ -24,6 +24,8 @@ ORDERS: Final = f"{PREFIX}/orders"
 ORDERS_REGULAR: Final = f"{PREFIX}/orders/regular"
 ORDER_DETAILS: Final = f"{PREFIX}/order/details"
 TRADEBOOK: Final = f"{PREFIX}/tradebook"
+POSITIONS: Final = f"{PREFIX}/portfolio/positions"
+QUOTE: Final = f"{PREFIX}/instruments/quote"
 SCRIP_MASTER: Final = f"{PREFIX}/instruments/OpenAPIScripMaster"
 
 VARIETY_NORMAL: Final = "NORMAL"

@@ -10,21 +10,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
-from adapters.mstock import values
+from adapters.mstock import contracts, values
 from adapters.mstock.constants import (
-    DERIVATIVE_EXCHANGE,
-    DERIVATIVE_TYPES,
-    EQUITY_TYPES,
     FILLED_WORDS,
     IST,
     LIVE_STATUSES,
     NOT_FILLED_WORDS,
     ORDER_TYPE_FROM_WIRE,
-    PRODUCT_FROM_WIRE,
     STATUS,
     UNFILLABLE_STATUSES,
 )
@@ -35,11 +31,9 @@ from adapters.sdk.models import (
     BrokerOrder,
     BrokerOrderState,
     CancelRequested,
+    Modified,
     OrderType,
     Placed,
-    Product,
-    Side,
-    Validity,
 )
 
 _TOKEN: Final = re.compile(r"[!-~]{1,8192}")
@@ -51,7 +45,6 @@ _NEVER_FILLED: Final = (
     BrokerOrderState.TRIGGER_PENDING,
     BrokerOrderState.REJECTED,
 )
-_Word = TypeVar("_Word", Side, Validity)
 
 
 class Fills(msgspec.Struct, frozen=True):
@@ -157,12 +150,14 @@ def placed(envelope: Envelope) -> Placed:
 
 def cancel_requested(envelope: Envelope, broker_order_id: str) -> CancelRequested:
     """Read the answer to a cancel. An OK that names another order is no answer to this one."""
-    if not envelope.proves_success:
-        raise write_error(envelope)
-    found = order_id(envelope.data)
-    if found and found != broker_order_id:
-        raise unproven(envelope)
+    _check_taken(envelope, broker_order_id)
     return CancelRequested(broker_order_id=broker_order_id, message=envelope.message or None)
+
+
+def modified(envelope: Envelope, broker_order_id: str) -> Modified:
+    """Read the answer to a modify. An OK that names another order is no answer to this one."""
+    _check_taken(envelope, broker_order_id)
+    return Modified(broker_order_id=broker_order_id, message=envelope.message or None)
 
 
 def rows(envelope: Envelope) -> list[Row]:
@@ -255,19 +250,22 @@ def order(row: Row, broker_order_id: str, fills: Fills) -> BrokerOrder:
     if quantity is None:
         raise BadAnswer(f"m.Stock's order {broker_order_id} has no quantity")
     order_type = ORDER_TYPE_FROM_WIRE.get(values.text(row, "ordertype").upper())
+    kind = values.text(row, "instrumenttype")
     is_priced = order_type not in (OrderType.MARKET, OrderType.SL_M)
     is_stop = order_type in _STOP_TYPES or order_type is None
     return BrokerOrder(
         broker_order_id=broker_order_id,
         state=_state(_status(row), order_type, quantity, fills),
         raw_state=_status(row),
-        codes=_codes(row),
-        side=_member(Side, values.text(row, "transactiontype")),
+        codes=contracts.codes(
+            exchange=values.text(row, "exchange"), kind=kind, token=values.text(row, "symboltoken")
+        ),
+        side=contracts.side(values.text(row, "transactiontype")),
         order_type=order_type,
-        product=_product(row),
+        product=contracts.product(values.text(row, "producttype"), kind),
         quantity=quantity,
         filled_quantity=fills.quantity,
-        validity=_member(Validity, values.text(row, "duration")),
+        validity=contracts.validity(values.text(row, "duration")),
         price=values.rupees(row, "price") if is_priced else None,
         trigger_price=values.rupees(row, "triggerprice") if is_stop else None,
         average_price=fills.average_price,
@@ -276,6 +274,14 @@ def order(row: Row, broker_order_id: str, fills: Fills) -> BrokerOrder:
         message=values.text(row, "text") or None,
         placed_at=_time(row),
     )
+
+
+def _check_taken(envelope: Envelope, broker_order_id: str) -> None:
+    if not envelope.proves_success:
+        raise write_error(envelope)
+    found = order_id(envelope.data)
+    if found and found != broker_order_id:
+        raise unproven(envelope)
 
 
 def _login_data(envelope: Envelope) -> Row:
@@ -321,25 +327,6 @@ def _state(
     return None
 
 
-def _codes(row: Row) -> dict[str, str]:
-    """Name the contract as the master does, by segment and token, as far as the row tells.
-
-    The book says NSE for derivatives too, so the instrument type decides. Where that is not
-    known (currency shares NSE's name, not its tokens) no segment is claimed: neither one that
-    would match another contract, nor one that would clear an order that is being looked for.
-    """
-    exchange = values.text(row, "exchange").upper()
-    kind = values.text(row, "instrumenttype").upper()
-    codes = {"token": values.text(row, "symboltoken")}
-    if kind in DERIVATIVE_TYPES or exchange in ("NFO", "BFO"):
-        codes["exchange"] = DERIVATIVE_EXCHANGE.get(exchange, exchange)
-    elif kind in EQUITY_TYPES:
-        codes["exchange"] = exchange
-    else:
-        codes |= {"book_exchange": exchange, "instrumenttype": kind}
-    return {name: value for name, value in codes.items() if value}
-
-
 def _exchange_order_id(row: Row, broker_order_id: str) -> str | None:
     """Read it; "0" until acknowledged, and in `orderid` in the details' sample (dossier 5.6)."""
     found = values.text(row, "exchangeorderid")
@@ -349,16 +336,6 @@ def _exchange_order_id(row: Row, broker_order_id: str) -> str | None:
     return row_id if row_id and row_id != broker_order_id else None
 
 
-def _product(row: Row) -> Product | None:
-    word = values.text(row, "producttype").upper()
-    if word != "MARGIN":
-        return PRODUCT_FROM_WIRE.get(word)
-    kind = values.text(row, "instrumenttype").upper()
-    if kind in DERIVATIVE_TYPES:
-        return Product.NRML
-    return Product.MTF if kind in EQUITY_TYPES else None
-
-
 def _time(row: Row) -> datetime | None:
     in_market_hours = not _status(row).lower().startswith("o-")
     for key in ("updatetime", "exchorderupdatetime"):
@@ -366,10 +343,3 @@ def _time(row: Row) -> datetime | None:
         if found is not None:
             return found
     return None
-
-
-def _member(kind: type[_Word], word: str) -> _Word | None:
-    try:
-        return kind(word.upper())
-    except ValueError:
-        return None

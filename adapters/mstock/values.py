@@ -61,10 +61,14 @@ def rupees(row: Row, key: str) -> Decimal | None:
 
 def quantity(row: Row, key: str) -> int | None:
     """Read a whole number of units that is not negative."""
+    value = signed_quantity(row, key)
+    return None if value is None or value < 0 else value
+
+
+def signed_quantity(row: Row, key: str) -> int | None:
+    """Read a whole number of units."""
     value = number(row, key)
-    if value is None or value < 0 or value != value.to_integral_value():
-        return None
-    return int(value)
+    return None if value is None or value != value.to_integral_value() else int(value)
 
 
 def broker_tag(row: Row, key: str) -> int | None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapters.mstock import PLUGIN
@@ -20,7 +21,15 @@ from adapters.sdk.errors import (
     ReasonCode,
     Refused,
 )
-from adapters.sdk.models import BrokerOrderState, OrderRef, OrderType, Product, Side, Validity
+from adapters.sdk.models import (
+    BrokerOrderState,
+    ModifyOrder,
+    OrderRef,
+    OrderType,
+    Product,
+    Side,
+    Validity,
+)
 from adapters.sdk.simulator import CallKind
 from tests.mstock.support import TAG, Desk, Gate, desk
 
@@ -222,6 +231,107 @@ async def test_a_cancel_without_an_answer_is_unknown(trading: Desk) -> None:
     trading.simulator.faults.add([{"call": "cancel", "action": "accept_then_reset"}])
     with pytest.raises(OutcomeUnknown):
         await trading.adapter.cancel_order(trading.session, ref)
+
+
+def modify(at: Desk, ref: OrderRef, **changes: Any) -> ModifyOrder:
+    fields: dict[str, Any] = {
+        "broker_order_id": ref.broker_order_id,
+        "instrument": at.instruments["NSE:SBIN"],
+        "side": Side.BUY,
+        "order_type": OrderType.LIMIT,
+        "product": Product.CNC,
+        "validity": Validity.DAY,
+        "quantity": 12,
+        "previous_quantity": 10,
+        "filled_quantity": 0,
+        "price": Decimal("801.00"),
+    }
+    return ModifyOrder(**(fields | changes))
+
+
+async def test_a_modified_order_shows_its_new_terms_in_the_book(trading: Desk) -> None:
+    ref = await trading.place(trading.order())
+    gate = Gate()
+    done = await trading.adapter.modify_order(trading.session, modify(trading, ref), gate)
+    assert done.broker_order_id == ref.broker_order_id
+    assert gate.checks == 1
+    (found,) = await trading.adapter.order_book(trading.session)
+    assert (found.quantity, found.price) == (12, Decimal("801.00"))
+
+
+async def test_a_modify_of_a_closed_order_is_refused(trading: Desk) -> None:
+    ref = await trading.place(trading.order())
+    await trading.adapter.cancel_order(trading.session, ref)
+    with pytest.raises(Refused) as caught:
+        await trading.adapter.modify_order(trading.session, modify(trading, ref))
+    assert caught.value.broker_code == "RS-0034"
+
+
+async def test_a_modify_without_an_answer_is_unknown_and_sent_once(trading: Desk) -> None:
+    ref = await trading.place(trading.order())
+    trading.simulator.faults.add([{"call": "modify", "action": "accept_then_reset"}])
+    with pytest.raises(OutcomeUnknown):
+        await trading.adapter.modify_order(trading.session, modify(trading, ref))
+    assert trading.simulator.calls[CallKind.MODIFY] == 1
+
+
+async def test_a_part_filled_order_is_not_modified(trading: Desk) -> None:
+    ref = await trading.place(trading.order())
+    with pytest.raises(NotSupported):
+        await trading.adapter.modify_order(
+            trading.session, modify(trading, ref, quantity=10, filled_quantity=4)
+        )
+    assert trading.simulator.calls[CallKind.MODIFY] == 0
+
+
+async def test_trades_and_positions_name_the_contract_that_was_ordered(trading: Desk) -> None:
+    name = next(key for key in trading.instruments if key.startswith("NFO:NIFTY"))
+    future = trading.instruments[name]
+    order = trading.order(
+        name,
+        product=Product.NRML,
+        quantity=future.lot_size,
+        order_type=OrderType.MARKET,
+        price=None,
+    )
+    ref = await trading.place(order)
+    (trade,) = await trading.adapter.trade_book(trading.session)
+    (held,) = await trading.adapter.positions(trading.session)
+    assert trade.broker_order_id == ref.broker_order_id
+    assert (trade.side, trade.quantity) == (Side.BUY, future.lot_size)
+    for row in (trade, held):
+        assert row.codes.items() <= future.codes.items()
+        assert row.product is Product.NRML
+    assert held.quantity == held.buy_quantity == future.lot_size
+    assert held.average_price == trade.price
+
+
+@pytest.mark.parametrize(("call", "read"), [("trades", "trade_book"), ("read", "positions")])
+async def test_a_list_that_was_not_answered_is_not_empty(
+    trading: Desk, call: str, read: str
+) -> None:
+    assert await getattr(trading.adapter, read)(trading.session) == []
+    trading.simulator.faults.add([{"call": call, "action": "accept_then_html"}])
+    with pytest.raises(BadAnswer):
+        await getattr(trading.adapter, read)(trading.session)
+
+
+async def test_quotes_are_matched_by_segment_and_token_over_several_batches(
+    trading: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.mstock.adapter.QUOTE_BATCH", 2)
+    unknown = msgspec.structs.replace(
+        trading.instruments["NSE:INFY"],
+        codes={"exchange": "NSE", "token": "999260", "tradingsymbol": "X-EQ"},
+        instrument="NSE:X",
+    )
+    names = ("NSE:SBIN", "BSE:SBIN", "NSE:NIFTY 50")
+    asked = [unknown, *(trading.instruments[name] for name in names)]
+    got = await trading.adapter.quotes(trading.session, asked)
+    assert set(got) == set(names)
+    assert got["NSE:SBIN"].last_price == Decimal("812.00")
+    assert got["NSE:SBIN"].volume is None
+    assert trading.simulator.calls[CallKind.QUOTE] == 2
 
 
 async def test_short_margin_is_refused_with_the_id_that_the_book_keeps(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from adapters.sdk.errors import Denied, NotSupported, ReasonCode
 from adapters.sdk.models import (
     Exchange,
     Instrument,
+    ModifyOrder,
     OrderRef,
     OrderType,
     PlaceOrder,
@@ -191,3 +192,62 @@ def test_the_segment_of_details_follows_the_instrument() -> None:
     assert orders.segment(cash) == "E"
     assert orders.segment(future) == "D"
     assert orders.segment(OrderRef(broker_order_id="1")) is None
+
+
+def change(**changes: Any) -> ModifyOrder:
+    fields: dict[str, Any] = {
+        "broker_order_id": "21612611221476",
+        "instrument": INSTRUMENTS["NSE:IDEA"],
+        "side": Side.BUY,
+        "order_type": OrderType.LIMIT,
+        "product": Product.CNC,
+        "validity": Validity.DAY,
+        "quantity": 1,
+        "previous_quantity": 1,
+        "filled_quantity": 0,
+        "price": Decimal("6.05"),
+    }
+    return ModifyOrder(**(fields | changes))
+
+
+def test_a_modify_is_written_as_the_docs_show_it() -> None:
+    orders.check_modify(change())
+    assert orders.modify_fields(change(), SPELLING) == {
+        "variety": "NORMAL",
+        "tradingsymbol": "IDEA-EQ",
+        "symboltoken": "14366",
+        "exchange": "NSE",
+        "transactiontype": "BUY",
+        "orderid": "21612611221476",
+        "ordertype": "LIMIT",
+        "quantity": "1",
+        "producttype": "DELIVERY",
+        "duration": "DAY",
+        "price": "6.05",
+        "triggerprice": "0",
+        "disclosedquantity": "0",
+        "modqty_remng": "0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"quantity": 12, "previous_quantity": 10, "filled_quantity": 4}, "not_supported"),
+        ({"quantity": 10, "previous_quantity": 10, "filled_quantity": 4}, "not_supported"),
+        ({"order_type": OrderType.SL}, "invalid_order"),
+        ({"price": None}, "invalid_order"),
+        ({"quantity": 0}, "invalid_order"),
+        (
+            {"order_type": OrderType.SL, "trigger_price": Decimal(6), "amo": True},
+            "not_supported",
+        ),
+        ({"instrument": INSTRUMENTS["NSE:NIFTY 50"]}, "instrument_blocked"),
+    ],
+)
+def test_a_change_that_cannot_be_taken_is_denied_before_anything_is_sent(
+    changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(Denied) as caught:
+        orders.check_modify(change(**changes))
+    assert reason == caught.value.reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.mstock import parse
+from adapters.mstock import parse, portfolio
+from adapters.mstock.constants import IST
 from adapters.mstock.envelope import Envelope, decode_envelope
 from adapters.mstock.master import instrument, read_master
 from adapters.sdk.errors import GatewayError
@@ -22,6 +24,7 @@ from tests.mstock.support import PAYLOADS, payload
 NAMES = sorted(
     path.stem for path in PAYLOADS.glob("*.json") if "OpenAPIScripMaster" not in path.stem
 )
+INSTRUMENTS = list(read_master([PAYLOADS / "get_instruments_OpenAPIScripMaster.json"]))
 STATUSES = st.sampled_from([200, 201, 302, 400, 401, 403, 404, 405, 429, 500, 502])
 SCALARS = st.one_of(
     st.none(),
@@ -53,6 +56,10 @@ def _fills(envelope: Envelope) -> None:
         assert fills.average_price is None or fills.quantity
 
 
+def _quotes(envelope: Envelope) -> None:
+    portfolio.quotes(envelope, INSTRUMENTS, datetime.now(IST))
+
+
 PARSERS: list[Callable[[Envelope], Any]] = [
     parse.request_token,
     lambda envelope: parse.login_tokens(envelope, mode="otp"),
@@ -62,6 +69,10 @@ PARSERS: list[Callable[[Envelope], Any]] = [
     _book,
     _details,
     _fills,
+    lambda envelope: parse.modified(envelope, "1"),
+    lambda envelope: portfolio.trades(parse.rows(envelope)),
+    lambda envelope: portfolio.positions(parse.rows(envelope)),
+    _quotes,
 ]
 
 
