@@ -278,6 +278,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     extra: dict[str, str] = {}
 
+    def __repr__(self) -> str:
+        return f"Session(client_id={self.client_id!r}, expires_at={self.expires_at.isoformat()})"
+
 
 class OtpRequired(msgspec.Struct, frozen=True, kw_only=True):
     """The broker asked for a one-time password; `pending` is handed back with the answer."""
@@ -285,6 +288,9 @@ class OtpRequired(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
     expires_at: datetime
     pending: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"OtpRequired(prompt={self.prompt!r}, expires_at={self.expires_at.isoformat()})"
 
 
 class RedirectRequired(msgspec.Struct, frozen=True, kw_only=True):
@@ -298,6 +304,9 @@ class RedirectRequired(msgspec.Struct, frozen=True, kw_only=True):
     state: str | None
     expires_at: datetime
     pending: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"RedirectRequired(expires_at={self.expires_at.isoformat()})"
 
 
 LoginStep = Session | OtpRequired | RedirectRequired
