@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from gateway.cli.failure import Failure, told
 from gateway.cli.init_files import config_text, unit_text
 from gateway.cli.options import json_option
 from gateway.cli.output import print_json
+from gateway.cli.program import own_command
 
 if TYPE_CHECKING:
     from gateway.secrets import MasterKey
@@ -120,9 +121,9 @@ def _first_api_key(setup: Setup) -> Any:
 
 
 def _unit(folder: Path) -> str:
-    program = shutil.which("brokergate") or f"{sys.executable} -m gateway.cli.main"
+    program = shutil.which("brokergate") or " ".join(own_command())
     key = folder / KEY_FILE
-    return unit_text(program, folder, key if key.exists() else None)
+    return unit_text(program, getpass.getuser(), folder, key if key.exists() else None)
 
 
 def _told(result: dict[str, Any], key_source: str, folder: Path) -> str:

@@ -45,6 +45,7 @@ After=network-online.target
 
 [Service]
 Type=notify
+User={user}
 ExecStart={program} serve --config {folder}/brokergate.yaml
 WorkingDirectory={folder}
 {credential}Restart=on-failure
@@ -77,7 +78,7 @@ def config_text(brokers: Sequence[str]) -> str:
     return f"{_CONFIG}{_ACCOUNTS}{accounts}\ngroups:\n  all: {{{members}}}\n"
 
 
-def unit_text(program: str, folder: Path, key: Path | None) -> str:
+def unit_text(program: str, user: str, folder: Path, key: Path | None) -> str:
     """Write a systemd unit; `key` is handed over as a credential, which only the service reads."""
     credential = f"LoadCredential=brokergate-master-key:{key}\n" if key is not None else ""
-    return _UNIT.format(program=program, folder=folder, credential=credential)
+    return _UNIT.format(program=program, user=user, folder=folder, credential=credential)

@@ -1,8 +1,16 @@
-"""Ports of this machine, looked at before anything is started."""
+"""Ports and sockets of this machine, looked at before anything is started."""
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
+from pathlib import Path
+
+from gateway.cli.failure import Failure
+
+CONTROL_SOCKET = "control.sock"
+_LONGEST_PATH = 107 if sys.platform == "linux" else 103
 
 
 def is_port_free(host: str, port: int) -> bool:
@@ -21,6 +29,16 @@ def free_port(host: str) -> int:
     with _socket_for(host) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def check_socket_path(data_dir: Path) -> None:
+    """Raise `Failure` where the control socket's path is longer than the system can hold."""
+    length = len(os.fsencode(data_dir / CONTROL_SOCKET))
+    if length > _LONGEST_PATH:
+        raise Failure(
+            f"the path of {data_dir / CONTROL_SOCKET} has {length} bytes, and a socket's may have"
+            f" {_LONGEST_PATH}; choose a data_dir with a shorter path"
+        )
 
 
 def _socket_for(host: str) -> socket.socket:

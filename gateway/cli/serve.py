@@ -14,7 +14,7 @@ import click
 from gateway.cli.configuration import find_master_key, load_setup
 from gateway.cli.failure import told
 from gateway.cli.options import config_option
-from gateway.cli.ports import free_port
+from gateway.cli.ports import check_socket_path, free_port
 
 if TYPE_CHECKING:
     from gateway.config import Settings
@@ -39,6 +39,7 @@ def command(port: int | None, config: str | None) -> None:
     """
     setup = load_setup(config)
     settings = with_port(setup.settings, port)
+    check_socket_path(settings.data_dir)
     start_logging(settings.logging.level)
     master_key = find_master_key(setup.path)
 

@@ -47,14 +47,14 @@ def command(spec: str) -> None:
 async def running_simulator(
     broker: str, options: Mapping[str, Any], host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[SimulatorInfo]:
-    """Serve one broker's simulator. Raises `Failure`."""
+    """Serve one broker's simulator. Raises `Failure`, and `UsageError` for what it cannot take."""
     from gateway.brokers import load_plugins
 
     plugins = load_plugins()
     plugin = plugins.get(broker)
     if plugin is None or plugin.simulator is None:
         known = ", ".join(name for name, each in plugins.items() if each.simulator)
-        raise Failure(f"no simulator for {broker!r}; there are {known}")
+        raise click.UsageError(f"no simulator for {broker!r}; there are {known}")
     simulator = _made(plugin.simulator, broker, options)
     try:
         await simulator.start(host, port)
@@ -88,7 +88,9 @@ def _made(
     try:
         return make(options=dict(options))
     except (ValueError, TypeError) as error:
-        raise Failure(f"the {broker} simulator does not take these options: {error}") from error
+        raise click.UsageError(
+            f"the {broker} simulator does not take these options: {error}"
+        ) from error
 
 
 async def _run_for_parent(wanted: dict[str, dict[str, Any]]) -> None:

@@ -11,8 +11,8 @@ from gateway.cli.client import Api, HttpApi, remote_api
 from gateway.cli.configuration import load_setup
 from gateway.cli.failure import Failure
 from gateway.cli.options import Target
+from gateway.cli.ports import CONTROL_SOCKET
 
-_SOCKET = "control.sock"
 _START_S = 3.0
 
 
@@ -29,13 +29,13 @@ def connected(target: Target, *, offline: bool = False) -> Iterator[Api]:
     data_dir = setup.settings.data_dir
     deadline = time.monotonic() + _START_S
     while (holder := lock_holder(data_dir)) is not None:
-        socket_path = data_dir / _SOCKET
+        socket_path = data_dir / CONTROL_SOCKET
         if socket_path.exists():
             yield HttpApi(f"unix:{socket_path}")
             return
         if time.monotonic() > deadline:
             raise Failure(
-                f"{data_dir} is in use by process {holder}, which does not answer on {_SOCKET};"
+                f"{data_dir} is in use by process {holder}, which has no {CONTROL_SOCKET} yet;"
                 " wait until it has started, or stop it"
             )
         time.sleep(0.05)

@@ -25,7 +25,7 @@ from gateway.cli.demo.scene import (
 from gateway.cli.failure import Failure
 from gateway.cli.options import json_option
 from gateway.cli.output import print_json
-from gateway.cli.ports import free_port, is_port_free
+from gateway.cli.ports import check_socket_path, free_port, is_port_free
 from gateway.cli.simulators import SimulatorInfo
 
 if TYPE_CHECKING:
@@ -57,17 +57,18 @@ def command(once: bool, port: int, as_json: bool) -> None:
         signal.signal(name, _interrupt)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="brokergate-demo-")))
+        check_socket_path(folder / "data")
         process = SimulatorProcess(simulator_options(chosen), folder / "simulators.log")
         stack.enter_context(process)
         stack.callback(_ignore_signals)
         # While the simulators start, this process loads what it needs.
-        from gateway.cli.demo.show import Progress
+        from gateway.cli.demo.show import Progress, short_title
 
         progress = Progress(to_stderr=as_json)
-        with progress.step("Start simulators of three brokers") as note:
+        with progress.step("Start three simulators") as note:
             _load_gateway()
             simulators = process.wait()
-            note.text = ", ".join(info.title for info in simulators.values())
+            note.text = ", ".join(short_title(info.title) for info in simulators.values())
         settings = demo_settings(folder / "data", chosen, simulators.values())
         _Stage(progress, settings, simulators, once=once, as_json=as_json).run()
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import selectors
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +15,7 @@ import msgspec
 
 import gateway
 from gateway.cli.failure import Failure
+from gateway.cli.program import own_command
 from gateway.cli.simulators import SimulatorInfo
 
 _START_S = 15.0
@@ -74,14 +74,6 @@ class SimulatorProcess:
             words = self._log.read_text(errors="replace").strip().splitlines()
             raise Failure(f"the simulators did not start: {words[-1] if words else 'no answer'}")
         return {info.broker: info for info in msgspec.json.decode(line, type=list[SimulatorInfo])}
-
-
-def own_command() -> list[str]:
-    """Say how to run this program once more, also from a frozen binary."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable]
-    # -P: a module of the same name in the folder where the user stands must not get in.
-    return [sys.executable, "-P", "-m", "gateway.cli.main"]
 
 
 def _environment() -> dict[str, str]:

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 _WIDE = 110
-_STEP_WIDTH = 76
+_ROOMY = 100
+_STEP_WIDTH = 62
 _COLOURS = {"accepted": "green", "rejected": "red", "not_sent": "red", "absent": "red"}
 
 
@@ -64,29 +65,44 @@ class Progress:
     def answer(self, order: Mapping[str, Any], words: str, titles: Mapping[str, str]) -> None:
         """Show the collated answer: a row per leg."""
         self.line()
-        self.console.print(_table(order, words, titles))
+        roomy = self.console.width >= _ROOMY
+        self.console.print(_table(order, words, titles, roomy=roomy))
         for leg in order["legs"]:
             if leg["reason"]:
-                self.line(f"  {leg['account']}: {leg['reason']['message']}")
+                self.line(f"{leg['account']}: {leg['reason']['message']}")
         totals = [leg["timing"]["total_ms"] or 0.0 for leg in order["legs"]]
+        self.line(f"{order['order_id']}: {order['summary']}, journalled before anything was sent.")
         self.line(
-            f"  {order['order_id']}: {order['summary']} by {_accepted(order)} of"
-            f" {len(totals)} accounts, the slowest in {max(totals):.1f} ms;"
-            " journalled on disk before anything was sent."
+            f"{_accepted(order)} of {len(totals)} accounts accepted it,"
+            f" the slowest within {max(totals):.1f} ms."
         )
+
+
+def short_title(title: str) -> str:
+    """Name a broker without the name of its API in brackets."""
+    return title.partition(" (")[0]
 
 
 def _accepted(order: Mapping[str, Any]) -> int:
     return sum(1 for leg in order["legs"] if leg["outcome"] == "accepted")
 
 
-def _table(order: Mapping[str, Any], words: str, titles: Mapping[str, str]) -> Table:
-    table = Table(title=words, title_style="bold", title_justify="left", box=box.ROUNDED)
+def _table(
+    order: Mapping[str, Any], words: str, titles: Mapping[str, str], *, roomy: bool
+) -> Table:
+    table = Table(
+        title=words,
+        title_style="bold",
+        title_justify="left",
+        box=box.ROUNDED if roomy else box.SIMPLE_HEAD,
+        padding=(0, 1) if roomy else 0,
+        show_edge=roomy,
+    )
     table.add_column("Account", no_wrap=True)
-    table.add_column("Broker")
+    table.add_column("Broker", min_width=10)
     table.add_column("Outcome", no_wrap=True)
     table.add_column("State", no_wrap=True)
-    table.add_column("Broker's order id", no_wrap=True)
+    table.add_column("Broker order", no_wrap=True)
     table.add_column("Filled", justify="right", no_wrap=True)
     table.add_column("Average", justify="right", no_wrap=True)
     table.add_column("ms", justify="right", no_wrap=True)
@@ -94,7 +110,7 @@ def _table(order: Mapping[str, Any], words: str, titles: Mapping[str, str]) -> T
         total = leg["timing"]["total_ms"]
         table.add_row(
             leg["account"],
-            _short(titles.get(leg["broker"], leg["broker"])),
+            short_title(titles.get(leg["broker"], leg["broker"])),
             Text(leg["outcome"], style=_COLOURS.get(leg["outcome"], "yellow")),
             leg["state"],
             leg["broker_order_id"] or "-",
@@ -103,10 +119,6 @@ def _table(order: Mapping[str, Any], words: str, titles: Mapping[str, str]) -> T
             "-" if total is None else f"{total:.1f}",
         )
     return table
-
-
-def _short(title: str) -> str:
-    return title.partition(" (")[0]
 
 
 def _rupees(price: str | None) -> str:

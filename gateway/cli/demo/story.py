@@ -12,6 +12,7 @@ from gateway.cli.demo.browser import follow_login_page, read_otp
 from gateway.cli.demo.scene import ACCOUNTS, HOST, IDEMPOTENCY_KEY, ORDER, order_words
 from gateway.cli.demo.show import Progress
 from gateway.cli.failure import Failure
+from gateway.cli.ports import CONTROL_SOCKET
 from gateway.cli.simulators import SimulatorInfo
 
 _MASTERS_S = 10.0
@@ -35,7 +36,7 @@ def play(
     progress: Progress, data_dir: Path, port: int, simulators: Mapping[str, SimulatorInfo]
 ) -> Outcome:
     """Seal credentials, log in everywhere, place the order. Raises `Failure`."""
-    control = HttpApi(f"unix:{data_dir / 'control.sock'}")
+    control = HttpApi(f"unix:{data_dir / CONTROL_SOCKET}")
     with progress.step("Seal credentials, make an API key"):
         for account, broker in ACCOUNTS.items():
             sealed = {"fields": simulators[broker].credentials}
