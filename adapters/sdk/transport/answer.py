@@ -11,7 +11,7 @@ from adapters.sdk.transport.http import HttpResponse
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_HEAD_BYTES = 256 * 1024
 
-_NO_BODY = frozenset({204, 304})
+NO_BODY = frozenset({204, 304})
 
 
 class AnswerBroken(Exception):
@@ -139,7 +139,7 @@ class AnswerReader:
                 self._is_chunked = value.strip().lower() == b"chunked"
                 if not self._is_chunked:
                     self._problem = "unsupported transfer coding"
-        self._until_close = not (has_length or self._is_chunked or status in _NO_BODY)
+        self._until_close = not (has_length or self._is_chunked or status in NO_BODY)
 
     def on_body(self, data: bytes) -> None:
         if self.complete or self._problem is not None:
@@ -163,17 +163,38 @@ class AnswerReader:
 
 def decode_body(body: bytes, coding: str, max_bytes: int) -> bytes:
     """Undo gzip or deflate. Raises `AnswerBroken`, also when the data stops early."""
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        raise AnswerBroken("unsupported content coding")
-    # "deflate" is zlib data by the standard and raw deflate from some servers.
-    raw_deflate = coding == "deflate" and (len(body) < 2 or body[0] & 0x0F != 8)
-    decoder = zlib.decompressobj(-zlib.MAX_WBITS if raw_deflate else zlib.MAX_WBITS | 32)
-    try:
-        decoded = decoder.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise AnswerBroken("body is not what its content coding says") from error
+    decoder = BodyDecoder(coding)
+    decoded = decoder.decode(body, max_bytes + 1)
     if len(decoded) > max_bytes:
         raise AnswerBroken(f"body larger than {max_bytes} bytes")
-    if not decoder.eof or decoder.unused_data:
-        raise AnswerBroken("compressed body is cut short or continued")
+    decoder.finish()
     return decoded
+
+
+class BodyDecoder:
+    """Undoes gzip or deflate piece by piece. Every method raises `AnswerBroken`."""
+
+    def __init__(self, coding: str) -> None:
+        if coding not in ("gzip", "x-gzip", "deflate"):
+            raise AnswerBroken("unsupported content coding")
+        self._coding = coding
+        self._zlib: zlib._Decompress | None = None
+
+    def decode(self, data: bytes, max_bytes: int = 0) -> bytes:
+        """Return what these bytes unpack to, at most `max_bytes` of it (0: all)."""
+        if self._zlib is None:
+            # "deflate" is zlib data by the standard and raw deflate from some servers.
+            is_raw = self._coding == "deflate" and data[:1] and data[0] & 0x0F != 8
+            self._zlib = zlib.decompressobj(-zlib.MAX_WBITS if is_raw else zlib.MAX_WBITS | 32)
+        try:
+            decoded = self._zlib.decompress(data, max_bytes)
+        except zlib.error as error:
+            raise AnswerBroken("body is not what its content coding says") from error
+        if self._zlib.unused_data:
+            raise AnswerBroken("compressed body continues after its end")
+        return decoded
+
+    def finish(self) -> None:
+        """Make sure that the packed data came to its own end."""
+        if self._zlib is None or not self._zlib.eof:
+            raise AnswerBroken("compressed body is cut short")

@@ -16,6 +16,7 @@ from adapters.sdk.transport.answer import AnswerBroken, AnswerReader
 from adapters.sdk.transport.http import HttpResponse
 from adapters.sdk.transport.origin import Origin
 
+_GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
 _LINGER_NONE = struct.pack("ii", 1, 0)
 _KEEP_ALIVE_TIMEOUT = re.compile(r"timeout\s*=\s*\"?(\d{1,6})", re.ASCII | re.IGNORECASE)
 
@@ -73,6 +74,13 @@ class Connection(asyncio.Protocol):
             and not self._transport.is_closing()
             and self._socket.fileno() >= 0
         )
+
+    def seems_fit(self, proven_for_s: float) -> bool:
+        """Tell the same as `is_fit`, but take unread bytes under TLS for the best."""
+        if not self.is_recent(proven_for_s):
+            return False
+        events = self._poll.poll(0)
+        return not events or (self._origin.is_tls and not events[0][1] & _GONE)
 
     async def prove(self, proven_for_s: float) -> bool:
         """Tell the same as `is_fit`, letting the loop first take in what the kernel holds.

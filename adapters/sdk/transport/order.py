@@ -121,7 +121,7 @@ class OrderTransport:
 
     def is_warm(self) -> bool:
         """Tell whether a request could go out now without connecting first."""
-        return any(connection.is_fit(self._proven_for_s) for connection in self._idle)
+        return any(connection.seems_fit(self._proven_for_s) for connection in self._idle)
 
     async def close(self) -> None:
         """Close every connection; a call under way raises `OutcomeUnknown` or `NotSent`."""

@@ -22,7 +22,7 @@ from adapters.sdk.errors import (
     Progress,
     ReasonCode,
 )
-from adapters.sdk.transport.answer import MAX_BODY_BYTES
+from adapters.sdk.transport.answer import MAX_BODY_BYTES, NO_BODY, AnswerBroken, BodyDecoder
 from adapters.sdk.transport.http import HttpRequest, HttpResponse
 from adapters.sdk.transport.origin import USER_AGENT, Origin, check
 from adapters.sdk.transport.timeouts import Timeouts
@@ -30,7 +30,7 @@ from adapters.sdk.transport.timeouts import Timeouts
 if TYPE_CHECKING:
     import niquests
 
-_CHUNK_BYTES = 256 * 1024
+_CHUNK_BYTES = 64 * 1024
 _MAX_FILE_BYTES = 1024 * 1024 * 1024
 
 
@@ -101,7 +101,7 @@ class WebTransport:
                 # Opened on the loop: a cancelled wait for a thread would leave the file open.
                 with part.open("wb") as file:
                     size = await _store(call, file, max_bytes)
-            await asyncio.to_thread(part.replace, path)
+            part.replace(path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -119,12 +119,12 @@ class WebTransport:
         self, request: HttpRequest, timeout_s: float | None
     ) -> AsyncIterator[_Call]:
         check(request)
-        call = _Call(self._origin)
+        session = await self._ready_session()
         total_s = self._timeouts.answer_s if timeout_s is None else timeout_s
+        call = _Call(self._origin)
         try:
-            async with asyncio.timeout(total_s):
-                session = await self._ready_session()
-                await call.start(session, request, (self._timeouts.connect_s, total_s))
+            async with asyncio.timeout(min(self._timeouts.connect_s, total_s)) as limit:
+                await call.start(session, request, limit, total_s)
                 yield call
         except TimeoutError:
             raise call.failure("no whole answer in time", reason=ReasonCode.TIMEOUT) from None
@@ -161,13 +161,30 @@ class _Call:
         self.headers: dict[str, str] = {}
         self._origin = origin
         self._may_be_sent = False
+        self._has_body = True
         self._response: Any = None
 
     async def start(
-        self, session: niquests.AsyncSession, request: HttpRequest, timeout: tuple[float, float]
+        self,
+        session: niquests.AsyncSession,
+        request: HttpRequest,
+        limit: asyncio.Timeout,
+        total_s: float,
     ) -> None:
-        """Send the request and read the head of the answer."""
+        """Send the request and read the head of the answer.
+
+        `limit` bounds connecting, handshake included, and from the first byte on the whole call.
+        """
         import niquests
+
+        deadline = asyncio.get_running_loop().time() + total_s
+
+        def begin(prepared: Any) -> None:
+            # niquests calls this with a live connection, before it writes anything on it.
+            if self._may_be_sent:
+                raise self.failure("the client was about to send the request again")
+            self._may_be_sent = True
+            limit.reschedule(deadline)
 
         headers: list[tuple[str | bytes, str | bytes]] = [
             *request.headers,
@@ -176,7 +193,7 @@ class _Call:
         if not any(name.lower() == "user-agent" for name, _ in request.headers):
             headers.append(("User-Agent", USER_AGENT))
         url = self._origin.root + self._origin.target(request)
-        hooks: Any = {"pre_send": [self._begin]}
+        hooks: Any = {"pre_send": [begin]}
         prepared = session.prepare_request(
             niquests.Request(
                 request.method,
@@ -190,22 +207,38 @@ class _Call:
         prepared.url = url
         with self._translated():
             self._response = await session.send(
-                prepared, stream=True, allow_redirects=False, timeout=timeout, proxies={}
+                prepared, stream=True, allow_redirects=False, timeout=total_s, proxies={}
             )
             self._may_be_sent = True
             self.status = int(self._response.status_code)
+            self._has_body = request.method != "HEAD" and self.status not in NO_BODY
             self.headers = {name.lower(): value for name, value in self._response.headers.items()}
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body, decoded."""
+        """Yield the body, decoded.
+
+        Decoding is ours: niquests takes packed data that stops early for whole.
+        """
+        coding = self.headers.get("content-encoding", "identity").lower()
+        received = 0
         with self._translated():
-            stream = await self._response.iter_content(_CHUNK_BYTES)
+            decoder = None if coding == "identity" else BodyDecoder(coding)
+            stream = await self._response.iter_raw(_CHUNK_BYTES)
         while True:
             with self._translated():
                 chunk = await anext(stream, b"")
+                received += len(chunk)
+                data = decoder.decode(chunk) if decoder is not None and chunk else chunk
             if not chunk:
-                return
-            yield chunk
+                break
+            if data:
+                yield data
+        expected = self.headers.get("content-length")
+        if self._has_body and expected is not None and expected != str(received):
+            raise self.failure(f"{received} bytes of {expected} arrived")
+        if decoder is not None and received:
+            with self._translated():
+                decoder.finish()
 
     async def close(self) -> None:
         if self._response is not None:
@@ -231,12 +264,6 @@ class _Call:
             reason=reason,
         )
 
-    def _begin(self, prepared: Any) -> None:
-        # niquests calls this when it has a live connection and has written nothing on it yet.
-        if self._may_be_sent:
-            raise self.failure("the client was about to send the request again")
-        self._may_be_sent = True
-
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -245,6 +272,8 @@ class _Call:
             raise
         except TimeoutError:
             raise
+        except AnswerBroken as error:
+            raise self.failure(str(error)) from None
         except Exception as error:
             # Whatever its engine lets out means the same here. The chain is cut because the
             # library's texts hold the URL, and its errors the request, with all its secrets.
@@ -279,8 +308,11 @@ async def _store(call: _Call, file: BinaryIO, max_bytes: int) -> int:
         size += len(chunk)
         if size > max_bytes:
             raise BadAnswer(f"a file of more than {max_bytes} bytes", status=call.status)
-        await asyncio.to_thread(file.write, chunk)
-    expected = call.headers.get("content-length")
-    if "content-encoding" not in call.headers and expected and expected != str(size):
-        raise call.failure(f"{size} bytes of {expected} arrived")
+        writing = asyncio.ensure_future(asyncio.to_thread(file.write, chunk))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # The file is closed next, which the thread must not meet in the middle.
+            await asyncio.wait([writing])
+            raise
     return size
