@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
-
-import msgspec
 
 from adapters.fyers import parse
 from adapters.fyers.client import FyersClient, app_id_hash, authcode_url
@@ -22,18 +15,17 @@ from adapters.fyers.config import (
     MASTER_FILES,
     MASTER_MAX_BYTES,
     MASTER_TIMEOUT_S,
+    QUOTE_BATCH,
 )
-from adapters.fyers.constants import (
-    IST,
-    ORDER_TYPE_TO_WIRE,
-    PRODUCT_TO_WIRE,
-    SESSION_EDGE_HOUR,
-    SIDE_TO_WIRE,
-)
+from adapters.fyers.constants import IST
+from adapters.fyers.envelope import require_read
+from adapters.fyers.login import auth_code, session_end
 from adapters.fyers.master import check_is_whole, read_master
+from adapters.fyers.orders import change_body, check_modify, check_order, order_body
+from adapters.fyers.parse_account import parse_positions, parse_trade_book
+from adapters.fyers.parse_quotes import parse_quotes
 from adapters.sdk.errors import (
     BadAnswer,
-    Denied,
     LoginExpired,
     LoginRefused,
     NotSupported,
@@ -42,19 +34,20 @@ from adapters.sdk.errors import (
 from adapters.sdk.interface import AdapterContext, Capabilities, SendGate
 from adapters.sdk.models import (
     BrokerOrder,
+    BrokerPosition,
+    BrokerQuote,
+    BrokerTrade,
     CancelRequested,
     Instrument,
-    InstrumentType,
     LoginStep,
+    Modified,
+    ModifyOrder,
     OrderRef,
-    OrderType,
     OtpRequired,
     Placed,
     PlaceOrder,
-    Product,
     RedirectRequired,
     Session,
-    Side,
 )
 
 _APP_ID = "app_id"
@@ -100,7 +93,7 @@ class FyersAdapter:
         login (the right one may still come), set where Fyers refused or the code is spent.
         """
         app_id = _credential(credentials, _APP_ID)
-        code = _auth_code(url, pending.get("state", ""))
+        code = auth_code(url, pending.get("state", ""))
         secret_key = _credential(credentials, "secret_key")
         try:
             token = parse.parse_access_token(
@@ -150,7 +143,7 @@ class FyersAdapter:
     async def logout(self, session: Session) -> None:
         """Revoke the token; one that is dead already counts as revoked (dossier 3.1 step 7)."""
         try:
-            parse.require_read(await self._client.post_logout(_authorization(session)))
+            require_read(await self._client.post_logout(_authorization(session)))
         except LoginExpired:
             return
 
@@ -162,14 +155,12 @@ class FyersAdapter:
         return self._client.is_warm()
 
     def check_order(self, order: PlaceOrder) -> None:
-        """Raise `Denied` for what Fyers or this adapter cannot take (dossier 5.2, 5.7, 6.1)."""
-        _check_contract(order)
-        _check_prices(order)
-        _check_quantities(order)
+        """Raise `Denied` for what Fyers or this adapter cannot take."""
+        check_order(order)
 
     async def place_order(self, session: Session, order: PlaceOrder, gate: SendGate) -> Placed:
         """Send one order, once. `s: ok` is acceptance only: the book has the last word."""
-        self.check_order(order)
+        check_order(order)
         return parse.parse_placed(
             await self._client.post_orders_sync(_authorization(session), order_body(order), gate)
         )
@@ -182,6 +173,20 @@ class FyersAdapter:
             _authorization(session), ref.broker_order_id, gate
         )
         return parse.parse_cancel_requested(envelope, ref.broker_order_id)
+
+    def check_modify(self, change: ModifyOrder) -> None:
+        """Raise `Denied` for a change that Fyers or this adapter cannot take."""
+        check_modify(change)
+
+    async def modify_order(
+        self, session: Session, change: ModifyOrder, gate: SendGate | None = None
+    ) -> Modified:
+        """Ask for a change, once. `s: ok` is acceptance only: the book has the last word."""
+        check_modify(change)
+        envelope = await self._client.patch_orders_sync(
+            _authorization(session), change_body(change), gate
+        )
+        return parse.parse_modified(envelope, change.broker_order_id)
 
     async def order_book(self, session: Session) -> list[BrokerOrder]:
         """Read the day's whole book."""
@@ -209,6 +214,32 @@ class FyersAdapter:
         found = _with_tag(parse.parse_order_book(envelope), broker_tag)
         return found or _with_tag(await self.order_book(session), broker_tag)
 
+    async def trade_book(self, session: Session) -> list[BrokerTrade]:
+        """Read every fill of the day."""
+        return parse_trade_book(await self._client.get_tradebook(_authorization(session)))
+
+    async def positions(self, session: Session) -> list[BrokerPosition]:
+        """Read the net positions, closed ones of the day included."""
+        return parse_positions(await self._client.get_positions(_authorization(session)))
+
+    async def quotes(
+        self, session: Session, instruments: Sequence[Instrument]
+    ) -> dict[str, BrokerQuote]:
+        """Read prices, fifty symbols a call, one call after the other."""
+        names = {
+            symbol: instrument.instrument
+            for instrument in instruments
+            if (symbol := instrument.codes.get("symbol"))
+        }
+        symbols = list(names)
+        quotes: dict[str, BrokerQuote] = {}
+        for start in range(0, len(symbols), QUOTE_BATCH):
+            batch = symbols[start : start + QUOTE_BATCH]
+            envelope = await self._client.get_quotes(_authorization(session), batch)
+            asked = {symbol: names[symbol] for symbol in batch}
+            quotes |= parse_quotes(envelope, asked, datetime.now(IST))
+        return quotes
+
     async def download_master(self, session: Session | None, folder: Path) -> list[Path]:
         """Fetch the symbol master files. They need no login."""
         paths = []
@@ -229,137 +260,6 @@ class FyersAdapter:
         return read_master(files)
 
 
-def order_body(order: PlaceOrder) -> dict[str, Any]:
-    """Write an order as `POST /orders/sync` wants it (dossier 5.2).
-
-    Prices go by their digits. `takeProfit`, `stopLoss` and `isSliceOrder` are left out, since
-    leaving them out is what means "none" (dossier 6.1).
-    """
-    return {
-        "symbol": order.instrument.codes["symbol"],
-        "qty": order.quantity,
-        "type": ORDER_TYPE_TO_WIRE[order.order_type],
-        "side": SIDE_TO_WIRE[order.side],
-        "productType": PRODUCT_TO_WIRE[order.product],
-        "limitPrice": _wire_price(order.price),
-        "stopPrice": _wire_price(order.trigger_price),
-        "validity": order.validity.value,
-        "disclosedQty": order.disclosed_quantity,
-        "offlineOrder": order.amo,
-        "orderTag": str(order.broker_tag),
-    }
-
-
-def session_end(token: str, now: datetime) -> datetime:
-    """Say when a token dies: its own `exp`, and 06:00 IST next at the latest (dossier 3.3).
-
-    The token is a JWT whose signature is Fyers' matter. One that cannot be read, or that calls
-    itself dead although Fyers just took it, is held to the hard edge alone.
-    """
-    edge = now.astimezone(IST).replace(hour=SESSION_EDGE_HOUR, minute=0, second=0, microsecond=0)
-    if edge <= now:
-        edge += timedelta(days=1)
-    try:
-        payload = token.split(".")[1]
-        claims = msgspec.json.decode(
-            base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims
-        )
-        end = datetime.fromtimestamp(claims.exp, UTC).astimezone(IST)
-    except (IndexError, ValueError, OverflowError, OSError, RecursionError):
-        return edge
-    return min(end, edge) if end > now else edge
-
-
-class _Claims(msgspec.Struct):
-    exp: int
-
-
-def _auth_code(url: str, state: str) -> str:
-    """Take the authorisation code out of the redirected URL, if it answers this very login."""
-    try:
-        query = parse_qs(urlsplit(url.strip()).query, keep_blank_values=True)
-    except ValueError as error:
-        raise LoginRefused("that is not a URL", restart=False) from error
-    states = query.get("state", [])
-    if not state or len(states) != 1 or not _same(states[0], state):
-        raise LoginRefused(
-            "the redirected URL does not belong to this login (its state differs)", restart=False
-        )
-    codes = query.get("auth_code", [])
-    said_ok = [word.casefold() for word in query.get("s", ["ok"])] == ["ok"]
-    if not said_ok or len(codes) != 1 or not codes[0]:
-        message = " ".join(query.get("message", []))[:200]
-        raise LoginRefused(
-            f"Fyers' login page gave no authorisation code: {message or 'no reason given'}",
-            restart=True,
-            broker_code=" ".join(query.get("code", []))[:20] or None,
-            broker_message=message or None,
-        )
-    return codes[0]
-
-
-def _same(left: str, right: str) -> bool:
-    return hmac.compare_digest(left.encode(errors="replace"), right.encode(errors="replace"))
-
-
-def _check_contract(order: PlaceOrder) -> None:
-    contract = order.instrument
-    if contract.exchange not in CAPABILITIES.exchanges:
-        raise NotSupported(
-            f"Fyers counts {contract.exchange.value} orders in lots, and that is not proven"
-            " well enough to convert units"
-        )
-    if contract.type is InstrumentType.INDEX:
-        raise Denied("an index is quoted, not traded", reason=ReasonCode.INSTRUMENT_BLOCKED)
-    if not contract.codes.get("symbol"):
-        raise Denied(
-            f"{contract.instrument} has no Fyers symbol", reason=ReasonCode.INSTRUMENT_UNKNOWN
-        )
-    if order.product is Product.NRML and not contract.is_derivative:
-        raise _not_allowed("NRML is for derivatives; take CNC or MIS for cash")
-    if order.product in (Product.CNC, Product.MTF) and contract.is_derivative:
-        raise _not_allowed(f"{order.product.value} is for cash; take NRML or MIS for derivatives")
-
-
-def _check_prices(order: PlaceOrder) -> None:
-    wants_price = order.order_type in (OrderType.LIMIT, OrderType.SL)
-    wants_trigger = order.order_type in (OrderType.SL, OrderType.SL_M)
-    for name, value, wanted in (
-        ("price", order.price, wants_price),
-        ("trigger_price", order.trigger_price, wants_trigger),
-    ):
-        if wanted and (value is None or not value.is_finite() or value <= 0):
-            raise _invalid(f"{order.order_type.value} needs a {name} above zero")
-        if not wanted and value:
-            raise _invalid(f"{order.order_type.value} takes no {name}")
-    if order.order_type is OrderType.SL and order.price and order.trigger_price:
-        if order.side is Side.BUY and order.trigger_price > order.price:
-            raise _invalid("a buy SL needs its trigger_price at or below its price")
-        if order.side is Side.SELL and order.trigger_price < order.price:
-            raise _invalid("a sell SL needs its trigger_price at or above its price")
-
-
-def _check_quantities(order: PlaceOrder) -> None:
-    contract = order.instrument
-    if order.quantity <= 0:
-        raise _invalid("quantity must be above zero")
-    if order.quantity % contract.lot_size:
-        raise Denied(
-            f"quantity {order.quantity} is no multiple of the lot of {contract.lot_size}",
-            reason=ReasonCode.LOT_SIZE,
-        )
-    if order.disclosed_quantity and contract.is_derivative:
-        raise _invalid("disclosed_quantity is for equity only")
-    if not 0 <= order.disclosed_quantity <= order.quantity:
-        raise _invalid("disclosed_quantity must lie between zero and quantity")
-    if not 10**14 <= order.broker_tag < 10**15:
-        raise _invalid("broker_tag must have exactly 15 digits")
-
-
-def _wire_price(price: Decimal | None) -> Decimal | int:
-    return Decimal(f"{price:f}") if price else 0
-
-
 def _with_tag(rows: list[BrokerOrder], broker_tag: int) -> list[BrokerOrder]:
     return [row for row in rows if row.broker_tag == broker_tag]
 
@@ -376,11 +276,3 @@ def _credential(credentials: Mapping[str, str], name: str) -> str:
     if not value:
         raise LoginRefused(f"the credential {name} is missing", restart=True)
     return value
-
-
-def _invalid(message: str) -> Denied:
-    return Denied(message, reason=ReasonCode.INVALID_ORDER)
-
-
-def _not_allowed(message: str) -> Denied:
-    return Denied(message, reason=ReasonCode.PRODUCT_NOT_ALLOWED)

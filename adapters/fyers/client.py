@@ -1,21 +1,23 @@
 """Fyers' REST calls in Fyers' words: builds requests, sends them, decodes the envelope.
 
-Trading calls and order reads go over the order transport, everything else over the web
-transport. Nothing here knows the unified models, and nothing is ever repeated.
+Trading calls and reads of orders, trades and positions go over the order transport, quotes over
+another of their own so that they never take a connection from an order, and everything else over
+the web transport. Nothing here knows the unified models, and nothing is ever repeated.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from adapters.fyers.parse import Envelope, decode_envelope
+from adapters.fyers.envelope import Envelope, decode_envelope
 from adapters.sdk.interface import AdapterContext, SendGate
-from adapters.sdk.transport import HttpRequest, OrderTransport, Timeouts, WebTransport
+from adapters.sdk.transport import HttpRequest, HttpResponse, OrderTransport, Timeouts, WebTransport
 
 _JSON: Final = ("Content-Type", "application/json")
 _VERSION: Final = ("version", "3")
@@ -56,6 +58,14 @@ class FyersClient:
             source_address=context.source_address,
             ca_file=context.ca_file,
         )
+        self._data = OrderTransport(
+            context.base_urls["data"],
+            timeouts=Timeouts(connect_s=context.connect_timeout_s, answer_s=context.read_timeout_s),
+            source_address=context.source_address,
+            ca_file=context.ca_file,
+            max_connections=2,
+            reserved=0,
+        )
         self._api = self._web(context, "api")
         self._master = self._web(context, "master")
 
@@ -70,6 +80,7 @@ class FyersClient:
     async def close(self) -> None:
         """Close every connection."""
         await self._orders.close()
+        await self._data.close()
         await self._api.close()
         await self._master.close()
 
@@ -87,24 +98,31 @@ class FyersClient:
         request = HttpRequest(
             "POST", "/validate-authcode", headers=(_JSON,), body=_ENCODER.encode(body)
         )
-        return decode_envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
+        return _envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
 
     async def post_logout(self, authorization: str) -> Envelope:
         """Revoke the token. The official SDK's body is JSON `null` (dossier 3.1 step 7)."""
         request = _request("POST", "/logout", authorization, body=b"null")
-        return decode_envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
+        return _envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
 
     async def get_profile(self, authorization: str) -> Envelope:
         """Read the profile (dossier 7.5)."""
         request = _request("GET", "/profile", authorization)
-        return decode_envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
+        return _envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
 
     async def post_orders_sync(
         self, authorization: str, order: dict[str, Any], gate: SendGate
     ) -> Envelope:
         """Place one order (dossier 5.2)."""
         request = _request("POST", "/orders/sync", authorization, body=_ENCODER.encode(order))
-        return decode_envelope(await self._orders.send(request, gate=gate))
+        return _envelope(await self._orders.send(request, gate=gate))
+
+    async def patch_orders_sync(
+        self, authorization: str, change: dict[str, Any], gate: SendGate | None
+    ) -> Envelope:
+        """Modify one order (dossier 5.4)."""
+        request = _request("PATCH", "/orders/sync", authorization, body=_ENCODER.encode(change))
+        return _envelope(await self._orders.send(request, gate=gate))
 
     async def delete_order_sync(
         self, authorization: str, order_id: str, gate: SendGate | None
@@ -112,7 +130,7 @@ class FyersClient:
         """Cancel one order in the path form, which has no body to lose (dossier 5.1, 12.6)."""
         target = f"/orders/{quote(order_id, safe='')}/sync"
         request = _request("DELETE", target, authorization)
-        return decode_envelope(await self._orders.send(request, gate=gate))
+        return _envelope(await self._orders.send(request, gate=gate))
 
     async def get_orders(
         self, authorization: str, *, order_id: str | None = None, order_tag: str | None = None
@@ -120,9 +138,21 @@ class FyersClient:
         """Read the order book, or one order, or the orders of a tag (dossier 5.1)."""
         query = {"id": order_id, "order_tag": order_tag}
         wanted = urlencode({name: value for name, value in query.items() if value is not None})
-        request = _request("GET", f"/orders?{wanted}" if wanted else "/orders", authorization)
-        response = await self._orders.send(request, answer_timeout_s=self._read_timeout_s)
-        return decode_envelope(response)
+        return await self._read(f"/orders?{wanted}" if wanted else "/orders", authorization)
+
+    async def get_tradebook(self, authorization: str) -> Envelope:
+        """Read the trade book (dossier 5.10)."""
+        return await self._read("/tradebook", authorization)
+
+    async def get_positions(self, authorization: str) -> Envelope:
+        """Read the positions (dossier 7.1)."""
+        return await self._read("/positions", authorization)
+
+    async def get_quotes(self, authorization: str, symbols: Sequence[str]) -> Envelope:
+        """Read quotes of up to fifty symbols (dossier 8)."""
+        query = urlencode({"symbols": ",".join(symbols)})
+        request = _request("GET", f"/quotes?{query}", authorization)
+        return _envelope(await self._data.send(request))
 
     async def download_master(
         self, name: str, path: Path, *, timeout_s: float, max_bytes: int
@@ -130,6 +160,14 @@ class FyersClient:
         """Fetch one symbol master file, streamed to `path`; it needs no login (dossier 9.1)."""
         request = HttpRequest("GET", f"/{name}")
         await self._master.download(request, path, timeout_s=timeout_s, max_bytes=max_bytes)
+
+    async def _read(self, target: str, authorization: str) -> Envelope:
+        request = _request("GET", target, authorization)
+        return _envelope(await self._orders.send(request, answer_timeout_s=self._read_timeout_s))
+
+
+def _envelope(response: HttpResponse) -> Envelope:
+    return decode_envelope(response.status, response.headers, response.body)
 
 
 def _request(method: str, target: str, authorization: str, *, body: bytes = b"") -> HttpRequest:

@@ -22,6 +22,9 @@ MASTER_TIMEOUT_S = 300.0
 MASTER_MAX_BYTES = 512 * 1024 * 1024
 """Over six times the largest file seen, NSE_FO with 83.9 MB (dossier 9.1)."""
 
+QUOTE_BATCH = 50
+"""How many symbols one quotes call may ask for (dossier 8)."""
+
 CAPABILITIES = Capabilities(
     hosts={
         "api": "https://api-t1.fyers.in/api/v3",
@@ -54,4 +57,7 @@ CAPABILITIES = Capabilities(
     supports_amo=True,
     absence_horizon_s=60.0,
     orders_per_second=8,
+    # 60 of the 200 calls a minute that the account has, for all its programs (dossier 10).
+    book_min_gap_s=1.0,
+    code_keys=("symbol",),
 )

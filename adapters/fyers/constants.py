@@ -67,8 +67,13 @@ CODE_PLACED: Final = 1101
 CODE_NO_ACK: Final = 201
 CODE_REJECTED: Final = -99
 CODE_INVALID_ORDER_ID: Final = -51
+CODE_INVALID_SYMBOL: Final = -300
+CODES_SUCCESS: Final = frozenset({None, 200, 1101, 1102, 1103})
+"""Codes that mean success beside `s: ok`; an answer without a code counts too (dossier 4.2)."""
+
 CODES_AUTH: Final = frozenset({-8, -15, -16, -17})
-CODES_RATE_LIMITED: Final = frozenset({429, -429})
+CODES_RATE_LIMITED: Final = frozenset({429, -429, -353})
+"""That a call answered this way was not taken is only inferred, so it proves nothing (4.2)."""
 
 REFUSALS: Final[dict[int, ReasonCode]] = {
     -99: ReasonCode.BROKER_REJECTED,
@@ -79,7 +84,6 @@ REFUSALS: Final[dict[int, ReasonCode]] = {
     -300: ReasonCode.INSTRUMENT_UNKNOWN,
     -310: ReasonCode.INVALID_ORDER,
     -352: ReasonCode.BROKER_REJECTED,
-    -353: ReasonCode.RATE_LIMITED,
     -373: ReasonCode.BROKER_REJECTED,
     -410: ReasonCode.BROKER_REJECTED,
     400: ReasonCode.INVALID_ORDER,

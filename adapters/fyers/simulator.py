@@ -119,6 +119,7 @@ class FyersSimulator(BrokerSimulator):
                 self._logged_in(self._cancel_by_path),
             ),
             Route("GET", f"{_DATA}/quotes", kinds.QUOTE, self._logged_in(self._quotes)),
+            Route("POST", f"{_DATA}/quotes", kinds.QUOTE, self._logged_in(self._quotes_by_body)),
             Route("GET", f"{_DATA}/depth", kinds.QUOTE, self._logged_in(self._depth)),
             Route("GET", "/sym_details/{name}", kinds.MASTER, self._master),
         ]
@@ -131,7 +132,7 @@ class FyersSimulator(BrokerSimulator):
 
     def rate_limit_response(self, request: SimRequest) -> SimResponse:
         headers = {"Retry-After": "1", "X-Retry-After-Ms": "1000"}
-        is_order = request.kind in (CallKind.PLACE, CallKind.MODIFY, CallKind.CANCEL)
+        is_order = request.path.startswith(f"{_API}/orders")
         body = {"code": 429, "message": "request limit reached", "s": "error"}
         return SimResponse(429, body, headers if is_order else None)
 
@@ -344,7 +345,7 @@ class FyersSimulator(BrokerSimulator):
         body = self._json_object(request)
         try:
             order = self._order(read_order_id(body))
-            changes = read_changes(body or {})
+            changes = read_changes(body or {}, order)
         except Invalid as error:
             return _error(error.code, error.message, status=400)
         try:
@@ -393,10 +394,18 @@ class FyersSimulator(BrokerSimulator):
     # Market data and files
 
     def _quotes(self, request: SimRequest) -> SimResponse:
-        names = [name for name in request.query.get("symbols", "").split(",") if name]
-        if not 0 < len(names) <= _MAX_QUOTES:
+        return self._quote_all(request.query.get("symbols", "").split(","))
+
+    def _quotes_by_body(self, request: SimRequest) -> SimResponse:
+        names = (self._json_object(request) or {}).get("symbols")
+        return self._quote_all(names if isinstance(names, list) else [])
+
+    def _quote_all(self, names: list[Any]) -> SimResponse:
+        if not 0 < len(names) <= _MAX_QUOTES or not all(names):
             return _error(-50, "Please provide valid symbols", status=400)
-        return SimResponse(200, {"s": "ok", "code": 200, "d": [self._quote(n) for n in names]})
+        return SimResponse(
+            200, {"s": "ok", "code": 200, "d": [self._quote(str(name)) for name in names]}
+        )
 
     def _quote(self, name: str) -> dict[str, Any]:
         contract = self.symbols.find(name)

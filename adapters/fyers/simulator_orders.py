@@ -13,9 +13,12 @@ from adapters.fyers.simulator_rows import RMS_MESSAGE
 from adapters.fyers.simulator_symbols import Symbols
 from adapters.sdk.errors import ReasonCode
 from adapters.sdk.models import OrderType, Product, Side, Validity
-from adapters.sdk.simulator import Contract, NewOrder, Refusal
+from adapters.sdk.simulator import Contract, NewOrder, Refusal, SimOrder
 
 _TAG: Final = re.compile(r"[A-Za-z0-9]{1,30}")
+_WITH_LIMIT: Final = frozenset({OrderType.LIMIT, OrderType.SL})
+_WITH_STOP: Final = frozenset({OrderType.SL, OrderType.SL_M})
+_UNCHANGEABLE: Final = frozenset({"symbol", "side", "productType", "validity", "orderTag"})
 
 
 class Invalid(Exception):
@@ -69,19 +72,33 @@ def read_new_order(body: Any, symbols: Symbols, client_id: str) -> NewOrder:
     )
 
 
-def read_changes(body: dict[str, Any]) -> dict[str, Any]:
-    """Read the fields of a modify that are there; absent means unchanged (5.4)."""
-    changes: dict[str, Any] = {"order_type": _choice(body, "type", ORDER_TYPE_FROM_WIRE)}
+def read_changes(body: dict[str, Any], order: SimOrder) -> dict[str, Any]:
+    """Read the fields of a modify that are there; absent means unchanged (5.4).
+
+    What the order would become is held to the rules of placing. Raises `Invalid`.
+    """
+    contract = order.contract
+    order_type = _choice(body, "type", ORDER_TYPE_FROM_WIRE)
+    changes: dict[str, Any] = {"order_type": order_type}
     if "qty" in body:
         changes["quantity"] = _whole(body, "qty")
         if changes["quantity"] <= 0:
             raise Invalid("Invalid input: qty")
     if "disclosedQty" in body:
-        changes["disclosed_quantity"] = _whole(body, "disclosedQty")
-    for name, ours in (("limitPrice", "price"), ("stopPrice", "trigger_price")):
+        disclosed = changes["disclosed_quantity"] = _whole(body, "disclosedQty")
+        quantity = changes.get("quantity", order.quantity)
+        if not 0 <= disclosed <= quantity or (disclosed and contract.is_derivative):
+            raise Invalid("Invalid input: disclosedQty")
+    limit = _changed_price(body, "limitPrice", order.price, order_type in _WITH_LIMIT)
+    stop = _changed_price(body, "stopPrice", order.trigger_price, order_type in _WITH_STOP)
+    _check_prices(order_type, order.side, limit, stop, contract)
+    for name in _UNCHANGEABLE & body.keys():
+        raise Invalid(f"{name} cannot be modified")
+    for name in ("takeProfit", "stopLoss"):
+        # Null and zero delete a leg; there is none here to delete.
         if body.get(name):
-            changes[ours] = _number(body, name)
-    return changes
+            raise Invalid(f"{name} is not simulated")
+    return {**changes, "price": limit or None, "trigger_price": stop or None}
 
 
 def read_order_id(body: Any) -> str:
@@ -131,8 +148,8 @@ def _check_prices(
     order_type: OrderType, side: Side, limit: Decimal, stop: Decimal, contract: Contract
 ) -> None:
     for name, price, wanted in (
-        ("LimitPrice", limit, order_type in (OrderType.LIMIT, OrderType.SL)),
-        ("StopPrice", stop, order_type in (OrderType.SL, OrderType.SL_M)),
+        ("LimitPrice", limit, order_type in _WITH_LIMIT),
+        ("StopPrice", stop, order_type in _WITH_STOP),
     ):
         if wanted != (price > 0):
             raise Invalid(f"Invalid input: {name}")
@@ -149,6 +166,14 @@ def _tag(tag: Any, client_id: str) -> str | None:
     if not isinstance(tag, str) or not _TAG.fullmatch(tag) or tag in (client_id, "Untagged"):
         raise Invalid("Invalid input: orderTag")
     return tag
+
+
+def _changed_price(
+    body: dict[str, Any], name: str, current: Decimal | None, is_wanted: bool
+) -> Decimal:
+    if name in body:
+        return _number(body, name)
+    return current if is_wanted and current is not None else Decimal(0)
 
 
 def _text(body: dict[str, Any], name: str) -> str:

@@ -18,6 +18,7 @@ from adapters.fyers.simulator_symbols import master_file
 from adapters.sdk.interface import AdapterContext
 from adapters.sdk.models import (
     Instrument,
+    ModifyOrder,
     OrderRef,
     OrderType,
     PlaceOrder,
@@ -121,6 +122,27 @@ def order(instruments: dict[str, Instrument]) -> Callable[..., PlaceOrder]:
             "price": Decimal("800.50"),
         }
         return PlaceOrder(instrument=instruments[instrument], **{**fields, **changes})
+
+    return make
+
+
+@pytest.fixture
+def change(instruments: dict[str, Instrument]) -> Callable[..., ModifyOrder]:
+    """Make changes of the default order, which differ in nothing but what is named."""
+
+    def make(broker_order_id: str, **changes: Any) -> ModifyOrder:
+        fields: dict[str, Any] = {
+            "instrument": instruments["NSE:SBIN"],
+            "side": Side.BUY,
+            "order_type": OrderType.LIMIT,
+            "product": Product.CNC,
+            "validity": Validity.DAY,
+            "quantity": 10,
+            "previous_quantity": 10,
+            "filled_quantity": 0,
+            "price": Decimal("800.50"),
+        }
+        return ModifyOrder(broker_order_id=broker_order_id, **{**fields, **changes})
 
     return make
 

@@ -14,8 +14,10 @@ import msgspec
 import pytest
 
 from adapters.fyers import PLUGIN
-from adapters.fyers.adapter import FyersAdapter, order_body, session_end
+from adapters.fyers.adapter import FyersAdapter
 from adapters.fyers.constants import IST
+from adapters.fyers.login import session_end
+from adapters.fyers.orders import order_body
 from adapters.fyers.simulator import FyersSimulator
 from adapters.fyers.simulator_login import mint_jwt
 from adapters.fyers.simulator_symbols import ticker
@@ -600,16 +602,30 @@ async def test_dead_token_on_placing_never_claims_that_nothing_was_created(
     assert accepted == bool(simulator.engine.orders)
 
 
-async def test_rate_limit_answer_says_that_it_may_be_repeated_and_when(
-    adapter: FyersAdapter, simulator: FyersSimulator, session: Session, order: MakeOrder
+@pytest.mark.parametrize("accepted", [False, True])
+async def test_rate_limited_order_is_unknown_and_found_by_tag_if_it_was_taken(
+    adapter: FyersAdapter,
+    simulator: FyersSimulator,
+    session: Session,
+    order: MakeOrder,
+    accepted: bool,
 ):
-    simulator.faults.add([{"call": "place", "action": "rate_limit"}])
+    simulator.faults.add(
+        [{"call": "place", "action": "rate_limit", "params": {"accepted": accepted}}]
+    )
+    wanted = order()
 
-    with pytest.raises(Refused) as caught:
-        await adapter.place_order(session, order(), Gate())
+    with pytest.raises(OutcomeUnknown) as caught:
+        await adapter.place_order(session, wanted, Gate())
 
-    assert (True, 1.0) == (caught.value.repeatable, caught.value.retry_after_s)
-    assert not simulator.engine.orders
+    assert isinstance(caught.value, BadAnswer)
+    assert (ReasonCode.RATE_LIMITED, 1.0) == (caught.value.reason, caught.value.retry_after_s)
+    assert 1 == simulator.calls["place"]
+    assert accepted == len(simulator.engine.orders)
+    found = await adapter.find_by_tag(session, wanted.broker_tag)
+    assert [booked.broker_order_id for booked in simulator.engine.orders] == [
+        row.broker_order_id for row in found
+    ]
 
 
 async def test_business_refusal_names_the_brokers_words(
@@ -680,7 +696,7 @@ async def test_failed_book_is_an_error_and_never_an_empty_book(
         await adapter.get_order(session, ref("1"))
 
 
-async def test_rate_limited_book_says_why(
+async def test_rate_limited_book_says_why_and_for_how_long(
     adapter: FyersAdapter, simulator: FyersSimulator, session: Session
 ):
     simulator.faults.add([{"call": "book", "action": "rate_limit"}])
@@ -688,7 +704,20 @@ async def test_rate_limited_book_says_why(
     with pytest.raises(BadAnswer) as caught:
         await adapter.order_book(session)
 
-    assert ReasonCode.RATE_LIMITED is caught.value.reason
+    assert (ReasonCode.RATE_LIMITED, 1.0) == (caught.value.reason, caught.value.retry_after_s)
+
+
+async def test_rate_limited_cancel_is_unknown_and_says_when_to_repeat_it(
+    adapter: FyersAdapter, simulator: FyersSimulator, session: Session, order: MakeOrder
+):
+    taken = await adapter.place_order(session, order(), Gate())
+    simulator.faults.add([{"call": "cancel", "action": "rate_limit"}])
+
+    with pytest.raises(BadAnswer) as caught:
+        await adapter.cancel_order(session, ref(taken.broker_order_id))
+    assert (ReasonCode.RATE_LIMITED, 1.0) == (caught.value.reason, caught.value.retry_after_s)
+    await adapter.cancel_order(session, ref(taken.broker_order_id))
+    assert BrokerOrderState.CANCELLED is simulator.engine.orders[0].state
 
 
 async def test_dead_token_on_reading_is_said(

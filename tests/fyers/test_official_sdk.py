@@ -13,7 +13,7 @@ import pytest
 from adapters.fyers import parse
 from adapters.fyers.simulator import FyersSimulator
 from adapters.sdk.models import BrokerOrderState
-from tests.fyers.payloads import answer_of
+from tests.fyers.payloads import answer_of, envelope_of
 
 pytestmark = pytest.mark.sdk
 
@@ -107,7 +107,7 @@ async def test_our_parsers_read_what_the_official_sdk_was_told(
 ):
     got = await _drive(sdk_python, simulator, tmp_path)
 
-    envelope = parse.decode_envelope(answer_of(json.dumps(got["cancelled"])))
+    envelope = envelope_of(answer_of(json.dumps(got["cancelled"])))
     (row,) = parse.parse_order_book(envelope)
     assert BrokerOrderState.CANCELLED is row.state
     assert 123456789012345 == row.broker_tag

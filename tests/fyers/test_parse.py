@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
@@ -10,6 +11,9 @@ from hypothesis import strategies as st
 
 from adapters.fyers import parse
 from adapters.fyers.constants import IST
+from adapters.fyers.parse_account import parse_positions, parse_trade_book
+from adapters.fyers.parse_quotes import parse_quotes
+from adapters.fyers.values import parse_time
 from adapters.sdk.errors import (
     BadAnswer,
     GatewayError,
@@ -20,19 +24,39 @@ from adapters.sdk.errors import (
 )
 from adapters.sdk.models import BrokerOrderState, OrderType, Product, Side, Validity
 from adapters.sdk.transport import HttpResponse
-from tests.fyers.payloads import FOLDER, answer, answer_of, body
+from tests.fyers.payloads import FOLDER, answer, answer_of, body, envelope_of
 
 
 def placed(response: HttpResponse):
-    return parse.parse_placed(parse.decode_envelope(response))
+    return parse.parse_placed(envelope_of(response))
 
 
 def cancelled(response: HttpResponse):
-    return parse.parse_cancel_requested(parse.decode_envelope(response), "26112200000123")
+    return parse.parse_cancel_requested(envelope_of(response), "26112200000123")
+
+
+def modified(response: HttpResponse):
+    return parse.parse_modified(envelope_of(response), "26112200000123")
 
 
 def order_book(response: HttpResponse):
-    return parse.parse_order_book(parse.decode_envelope(response))
+    return parse.parse_order_book(envelope_of(response))
+
+
+def trade_book(response: HttpResponse):
+    return parse_trade_book(envelope_of(response))
+
+
+def positions(response: HttpResponse):
+    return parse_positions(envelope_of(response))
+
+
+def quotes(response: HttpResponse):
+    return parse_quotes(envelope_of(response), _NAMES, _READ_AT)
+
+
+_NAMES = {"NSE:SBIN-EQ": "NSE:SBIN", "NSE:NIFTY50-INDEX": "NSE:NIFTY 50"}
+_READ_AT = datetime(2026, 11, 22, 10, 30, tzinfo=IST)
 
 
 def test_accepted_order_gives_its_id():
@@ -63,7 +87,7 @@ def test_client_code_never_reaches_a_message():
     assert "FX0011" not in str([row.message for row in order_book(answer("get_orders"))])
 
 
-@pytest.mark.parametrize("code", [-99, -50, -51, -52, -53, -300, -310, -352, -353, -373, -410, 400])
+@pytest.mark.parametrize("code", [-99, -50, -51, -52, -53, -300, -310, -352, -373, -410, 400])
 @pytest.mark.parametrize("status", [200, 400])
 def test_listed_code_is_a_refusal_that_is_not_repeated(code: int, status: int):
     with pytest.raises(Refused) as caught:
@@ -157,16 +181,37 @@ def test_retired_refresh_call_is_not_a_dead_token():
         )
 
 
-@pytest.mark.parametrize("code", [429, -429])
-@pytest.mark.parametrize("status", [429, 400])
-def test_documented_rate_limit_answer_may_be_repeated(code: int, status: int):
-    with pytest.raises(Refused) as caught:
-        placed(
-            answer_of(f'{{"code":{code},"message":"request limit reached","s":"error"}}', status)
-        )
+@pytest.mark.parametrize("code", [429, -429, -353])
+@pytest.mark.parametrize("status", [429, 400, 200])
+@pytest.mark.parametrize("write", [placed, modified, cancelled])
+def test_rate_limit_answer_to_a_write_proves_nothing(
+    write: Callable[[HttpResponse], object], code: int, status: int
+):
+    text = f'{{"code":{code},"message":"request limit reached","s":"error"}}'
+    with pytest.raises(BadAnswer) as caught:
+        write(answer_of(text, status))
 
     assert ReasonCode.RATE_LIMITED is caught.value.reason
-    assert caught.value.repeatable
+    assert str(code) == caught.value.broker_code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<html>429</html>",
+        '{"message":"Too many"}',
+        '{"code":-50,"message":"x","s":"error"}',
+        '{"code":429,"message":"x","s":"error","id":"1"}',
+    ],
+)
+@pytest.mark.parametrize("write", [placed, modified, cancelled])
+def test_http_429_proves_nothing_whatever_its_body_says(
+    write: Callable[[HttpResponse], object], text: str
+):
+    with pytest.raises(BadAnswer) as caught:
+        write(answer_of(text, 429))
+
+    assert ReasonCode.RATE_LIMITED is caught.value.reason
 
 
 @pytest.mark.parametrize(
@@ -178,26 +223,24 @@ def test_documented_rate_limit_answer_may_be_repeated(code: int, status: int):
         ({}, None),
     ],
 )
-def test_rate_limit_says_how_long_to_wait(headers: dict[str, str], seconds: float | None):
-    with pytest.raises(Refused) as caught:
-        placed(answer("post_orders_sync_rate_limited", 429, headers))
+@pytest.mark.parametrize("text", [None, "<html>429</html>"])
+def test_rate_limit_says_how_long_to_wait(
+    headers: dict[str, str], seconds: float | None, text: str | None
+):
+    data = body("post_orders_sync_rate_limited") if text is None else text.encode()
+    for call in (placed, modified, cancelled, order_book, trade_book, positions, quotes):
+        with pytest.raises(BadAnswer) as caught:
+            call(HttpResponse(429, headers, data))
+        assert seconds == caught.value.retry_after_s, call
 
-    assert seconds == caught.value.retry_after_s
 
+def test_rate_limited_login_may_be_tried_again():
+    with pytest.raises(LoginRefused) as caught:
+        parse.parse_access_token(
+            envelope_of(answer("post_orders_sync_rate_limited", 429, {"retry-after": "3"}))
+        )
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<html>429</html>",
-        '{"message":"Too many"}',
-        '{"code":429,"message":"x","s":"error","id":"1"}',
-    ],
-)
-def test_rate_limit_in_any_other_shape_proves_nothing(text: str):
-    with pytest.raises(BadAnswer) as caught:
-        placed(answer_of(text, 429))
-
-    assert ReasonCode.RATE_LIMITED is caught.value.reason
+    assert (False, 3.0) == (caught.value.restart, caught.value.retry_after_s)
 
 
 def test_missing_permission_is_refused_but_an_edge_page_is_not():
@@ -252,6 +295,36 @@ def test_cancel_is_taken_or_refused_or_unknown():
         cancelled(answer_of('{"s":"ok","code":201,"message":""}'))
 
 
+def test_modify_is_taken_or_refused_or_unknown():
+    assert "26112200000123" == modified(answer("patch_orders_sync")).broker_order_id
+    assert modified(answer_of('{"s":"ok","code":1101,"message":"Successfully modified order"}'))
+    for text in (
+        body("patch_orders_sync_not_pending"),
+        b'{"s":"error","code":-50,"message":"x"}',
+        b'{"s":"error","code":-51,"message":"x"}',
+        b'{"s":"error","code":-99,"message":"RED:Margin Shortfall"}',
+    ):
+        with pytest.raises(Refused):
+            modified(answer_of(text, 400))
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ('{"s":"ok","code":201,"message":""}', 200),
+        ('{"s":"ok","code":-50}', 200),
+        ('{"s":"error","code":-9999}', 200),
+        ('{"s":"error","code":-52,"message":"Not a pending order"}', 502),
+        ('{"code":1102}', 200),
+        ("<html></html>", 200),
+        ("", 200),
+    ],
+)
+def test_answer_to_a_modify_that_is_on_no_list_proves_nothing(text: str, status: int):
+    with pytest.raises(BadAnswer):
+        modified(answer_of(text, status))
+
+
 def test_order_book_reads_every_row():
     rows = {row.broker_order_id: row for row in order_book(answer("get_orders"))}
 
@@ -273,6 +346,13 @@ def test_order_book_reads_every_row():
     assert 123456789012345 == opened.broker_tag
     assert "1100000001089341" == opened.exchange_order_id
     assert datetime(2026, 11, 22, 10, 5, 6, tzinfo=IST) == opened.placed_at
+
+
+def test_trigger_left_over_on_a_limit_order_is_no_trigger():
+    text = body("get_orders").replace(b'"stopPrice":0', b'"stopPrice":799', 1)
+
+    (row, *_) = order_book(answer_of(text))
+    assert (OrderType.LIMIT, None) == (row.order_type, row.trigger_price)
 
 
 def test_market_order_shows_its_fill_and_not_its_protection_price():
@@ -353,28 +433,26 @@ def test_prices_keep_their_digits():
 
 
 def test_profile_proves_the_client_code():
-    assert "FX0011" == parse.parse_client_code(parse.decode_envelope(answer("get_profile")))
+    assert "FX0011" == parse.parse_client_code(envelope_of(answer("get_profile")))
     with pytest.raises(BadAnswer):
         parse.parse_client_code(
-            parse.decode_envelope(answer_of('{"s":"ok","code":200,"data":{"fy_id":" "}}'))
+            envelope_of(answer_of('{"s":"ok","code":200,"data":{"fy_id":" "}}'))
         )
 
 
 def test_code_exchange_gives_a_token_or_refuses():
-    token = parse.parse_access_token(parse.decode_envelope(answer("post_validate_authcode")))
+    token = parse.parse_access_token(envelope_of(answer("post_validate_authcode")))
     assert token.startswith("eyJ")
 
     with pytest.raises(LoginRefused) as caught:
-        parse.parse_access_token(
-            parse.decode_envelope(answer("post_validate_authcode_invalid_code"))
-        )
+        parse.parse_access_token(envelope_of(answer("post_validate_authcode_invalid_code")))
     assert caught.value.restart
     assert "-437" == caught.value.broker_code
 
 
 @pytest.mark.parametrize("text", ["04-Aug-2025", "04-Foo-2025 10:05:06", "x", "", "1-1-1 1:1:1"])
 def test_unreadable_time_is_no_time(text: str):
-    assert parse.parse_time(text) is None
+    assert parse_time(text) is None
 
 
 def _every_parser(response: HttpResponse) -> None:
@@ -382,16 +460,21 @@ def _every_parser(response: HttpResponse) -> None:
     for parser in (
         parse.parse_placed,
         lambda envelope: parse.parse_cancel_requested(envelope, "1"),
+        lambda envelope: parse.parse_modified(envelope, "1"),
+        parse_trade_book,
+        parse_positions,
+        lambda envelope: parse_quotes(envelope, _NAMES, _READ_AT),
         parse.parse_order_book,
         parse.parse_client_code,
         parse.parse_access_token,
     ):
         try:
-            parser(parse.decode_envelope(response))
+            parser(envelope_of(response))
         except GatewayError as error:
             str(error)
 
 
+_ROWS = ("orderBook", "tradeBook", "netPositions", "d")
 _STATUS = st.sampled_from([200, 400, 401, 403, 429, 500, 502])
 
 
@@ -409,7 +492,7 @@ _JSON = st.recursive(
     max_leaves=6,
 )
 _PAYLOADS = sorted(
-    path.stem for path in FOLDER.glob("*.json") if path.stem[:3] in ("pos", "get", "del")
+    path.stem for path in FOLDER.glob("*.json") if not path.stem.endswith("_sym_master")
 )
 
 
@@ -420,8 +503,9 @@ def test_any_mutated_payload_parses_or_raises_our_error(
 ):
     document = msgspec.json.decode(body(name))
     target = document
-    rows = document.get("orderBook") or [document.get("data")]
-    if rows[0] and data.draw(st.booleans()):
+    rows = [row for name in _ROWS for row in document.get(name) or ()]
+    rows += [row["v"] for row in document.get("d") or ()]
+    if rows and data.draw(st.booleans()):
         target = data.draw(st.sampled_from(rows))
     field = data.draw(st.sampled_from(sorted(target)) | st.text(max_size=8))
     target[field] = data.draw(_JSON)
