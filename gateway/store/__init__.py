@@ -1,6 +1,7 @@
 """The only place that touches SQLite: the journal, the sealed secrets, the instrument file."""
 
 from gateway.store.journal import Existing, LegEvent, OrderFilter, StaleLeg
+from gateway.store.kill import KillRow
 from gateway.store.lock import DataDirLock, DataDirLocked
 from gateway.store.store import Store
 from gateway.store.writer import StoreBroken
@@ -9,6 +10,7 @@ __all__ = [
     "DataDirLock",
     "DataDirLocked",
     "Existing",
+    "KillRow",
     "LegEvent",
     "OrderFilter",
     "StaleLeg",

@@ -67,6 +67,11 @@ CREATE TABLE sessions (
 CREATE TABLE api_keys (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, data BLOB NOT NULL, revoked_us INTEGER
 ) WITHOUT ROWID;
+
+CREATE TABLE kill_switch (
+    scope TEXT NOT NULL, target TEXT NOT NULL, level TEXT NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (scope, target)
+) WITHOUT ROWID;
 """
 
 

@@ -19,9 +19,10 @@ from gateway.orders.states import LegState
 from gateway.orders.times import now_us
 from gateway.secrets.api_keys import ApiKey
 from gateway.secrets.sealing import Keyring
-from gateway.store import journal, sealed
+from gateway.store import journal, kill, sealed
 from gateway.store.audit import AuditChain, first_bad_row
 from gateway.store.journal import Existing, LegEvent, OrderFilter
+from gateway.store.kill import KillRow
 from gateway.store.schema import prepare
 from gateway.store.writer import Writer
 
@@ -196,6 +197,36 @@ class Store:
             return True
 
         return self.write(work)
+
+    def save_kill(
+        self, row: KillRow, audit: dict[str, Any], *, account: str | None = None
+    ) -> asyncio.Future[None]:
+        """Keep an engagement of the kill switch, with its audit row."""
+
+        def work(connection: apsw.Connection) -> None:
+            kill.put_kill(connection, row)
+            self._chain.append(connection, "kill", now_us(), audit, account=account)
+
+        return self.write(work)
+
+    def release_kill(
+        self, rows: Sequence[tuple[str, str]], audit: dict[str, Any], *, account: str | None = None
+    ) -> asyncio.Future[None]:
+        """Delete the engagements of these (scope, target), with one audit row."""
+
+        def work(connection: apsw.Connection) -> None:
+            for scope, target in rows:
+                kill.delete_kill(connection, scope, target)
+            self._chain.append(connection, "kill", now_us(), audit, account=account)
+
+        return self.write(work)
+
+    async def load_kills(self) -> list[tuple[Any, Any, Any, Any]]:
+        return await self.read(kill.load_kills)
+
+    def merge_emergency(self, lines: list[dict[str, Any]]) -> asyncio.Future[int]:
+        """Take what was kept while the journal was broken into the audit log, each line once."""
+        return self.write(lambda c: kill.merge_emergency(c, self._chain, lines))
 
     async def load_meta(self, name: str) -> str | None:
         """Return a small fact that was kept, or None."""
