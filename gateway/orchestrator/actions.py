@@ -68,7 +68,7 @@ class Actions:
     async def request_cancel(self, leg: LiveLeg, account: Account) -> None:
         """Ask for a leg's end, whatever state it is in; sent as soon as its order is known."""
         if not leg.record.cancel_requested:
-            await leg.change(leg.state, "cancel_requested", cancel_requested=True)
+            await leg.change(None, "cancel_requested", cancel_requested=True)
         if leg.state in AT_BROKER:
             await self.send_cancel(leg, account)
 
@@ -201,7 +201,7 @@ class _Gate:
     async def ready(self) -> None:
         if self._check is not None:
             self._check()
-        await self._leg.change(self._leg.state, f"{self._action.kind}_begin", action=self._action)
+        await self._leg.change(None, f"{self._action.kind}_begin", action=self._action)
         self.begun = True
 
     def check(self) -> None:
@@ -228,7 +228,7 @@ async def _end(
         return
     ended = msgspec.structs.replace(action, state=state, message=error.message if error else None)
     await leg.change(
-        leg.state,
+        None,
         event,
         broker_code=error.broker_code if error else None,
         broker_message=(error.broker_message or error.message) if error else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -71,7 +72,7 @@ def change_from_row(leg: Leg, row: BrokerOrder, as_of_us: int) -> LegChange | No
     fields: dict[str, Any] = {
         "filled_quantity": filled,
         "cancelled_quantity": cancelled,
-        "average_price": row.average_price if row.average_price else leg.average_price,
+        "average_price": _plain(row.average_price) or leg.average_price,
         "exchange_order_id": row.exchange_order_id or leg.exchange_order_id,
     }
     fields.update(_applied_modify(leg, row))
@@ -88,6 +89,15 @@ def change_from_row(leg: Leg, row: BrokerOrder, as_of_us: int) -> LegChange | No
         event="book" if state is not leg.state else "book_fill",
         fields={**fields, "as_of_us": as_of_us},
     )
+
+
+def _plain(price: Decimal | None) -> Decimal | None:
+    """Spell a price with the decimals it has, two at least, whatever zeros the broker adds."""
+    if not price:
+        return None
+    exponent = price.normalize().as_tuple().exponent
+    decimals = max(-exponent if isinstance(exponent, int) else 0, 2)
+    return price.quantize(Decimal(1).scaleb(-decimals))
 
 
 def _applied_modify(leg: Leg, row: BrokerOrder) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class LiveLeg:
 
     async def change(
         self,
-        new: LegState,
+        new: LegState | None,
         event: str,
         *,
         only_from: frozenset[LegState] | None = None,
@@ -43,7 +43,7 @@ class LiveLeg:
         details: dict[str, Any] | None = None,
         **fields: Any,
     ) -> bool:
-        """Move the leg to `new` (or change fields in the same state), durably.
+        """Move the leg to `new`, durably; None changes fields and keeps whatever state it is in.
 
         `only_from`: do nothing and return False when the leg has moved on meanwhile.
 
@@ -53,10 +53,11 @@ class LiveLeg:
             old = self.record.state
             if only_from is not None and old not in only_from:
                 return False
-            if new != old:
-                require(old, new)
+            state = old if new is None else new
+            if state is not old:
+                require(old, state)
             at = now_us()
-            record = msgspec.structs.replace(self.record, state=new, updated_us=at, **fields)
+            record = msgspec.structs.replace(self.record, state=state, updated_us=at, **fields)
             await self._store.update_leg(
                 record,
                 old,

@@ -70,9 +70,11 @@ class Reconciler:
         self._owner = owner
         self._pace = pace
         self._wake = asyncio.Event()
+        self._reading = asyncio.Lock()
         self._reachable = True
         self._polls: deque[float] = deque(maxlen=max(pace.polls_per_minute, 1))
         self._probed: set[str] = set()
+        self._doubled: set[str] = set()
 
     def wake(self) -> None:
         self._wake.set()
@@ -102,7 +104,9 @@ class Reconciler:
         waits = []
         now = now_us()
         for leg in self._account.moving.values():
-            if leg.state in AT_BROKER:
+            if leg.state is S.ACKED:
+                waits.append(self._min_gap())
+            elif leg.state in AT_BROKER:
                 waits.append(self._pace.book_s)
             elif leg.state in UNPROVEN:
                 due = self._account.evidence_of(leg).next_look_us
@@ -125,7 +129,14 @@ class Reconciler:
                 await asyncio.wait_for(self._wake.wait(), left)
 
     async def _poll(self) -> bool:
-        """Read the book once and apply it; False when it could not be read or written."""
+        """Read the book once and apply it; False when it could not be read or written.
+
+        One at a time: what an older read shows must never overwrite a newer one.
+        """
+        async with self._reading:
+            return await self._read_and_apply()
+
+    async def _read_and_apply(self) -> bool:
         account, session = self._account, self._account.session
         if session is None:
             return True
@@ -172,17 +183,26 @@ class Reconciler:
             await self._follow_missing(leg, view)
             return
         await self._learn_echo(leg, row)
+        self._notice_duplicate(leg, view)
+        was = leg.state
         change = change_from_row(leg.record, row, view.begun_us)
         if change is None:
             return
         await leg.change(
             change.state,
             change.event,
-            only_from=AT_BROKER,
+            only_from=frozenset({was}),
             broker_code=row.raw_state,
             broker_message=row.message,
             **change.fields,
         )
+
+    def _notice_duplicate(self, leg: LiveLeg, view: BookView) -> None:
+        """A second order with an acknowledged leg's tag: the leg keeps its own, the alarm goes."""
+        ids = [row.broker_order_id for row in view.tagged(leg.record.broker_tag)]
+        if len(ids) > 1 and leg.record.leg_id not in self._doubled:
+            self._doubled.add(leg.record.leg_id)
+            self._owner.duplicate(self._account, leg, ids)
 
     async def _follow_missing(self, leg: LiveLeg, view: BookView) -> None:
         """An acknowledged order that is not in the book: wait, until its book is gone."""

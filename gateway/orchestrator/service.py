@@ -342,7 +342,7 @@ class OrderService:
         try:
             return await self._actions.modify(leg, account, change)
         except Denied as error:
-            await leg.change(leg.state, "modify_denied", broker_message=error.message)
+            await leg.change(None, "modify_denied", broker_message=error.message)
             return "refused"
 
     def _may_modify(self, account: Account, leg: Leg, decreases: bool) -> None:
