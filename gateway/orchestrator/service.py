@@ -175,11 +175,13 @@ class OrderService:
                 order, list(zip(legs, steps, strict=True)), caller.actor()
             )
         except StoreBroken as error:
+            self._unclaim(planned, legs)
             self._halt.engage(str(error))
             raise Problem(
                 503, "journal_broken", f"nothing was sent: {error}", extra={"order_id": None}
             ) from error
         if existing is not None:
+            self._unclaim(planned, legs)
             return await self._replay(existing, mark), True
         self._live[order.order_id] = live
         for plan, leg_ in zip(planned, live.legs, strict=True):
@@ -187,6 +189,11 @@ class OrderService:
                 continue
             self._start(plan, leg_, request)
         return live, False
+
+    def _unclaim(self, planned: list[PlannedLeg], legs: list[Leg]) -> None:
+        """Let go of what legs claimed that never came to be."""
+        for plan, leg in zip(planned, legs, strict=True):
+            plan.account.release_twin(leg)
 
     def _first_steps(
         self, order: Order, n: int, plan: PlannedLeg
