@@ -10,11 +10,12 @@ import msgspec
 
 from adapters.sdk.errors import ReasonCode
 from adapters.sdk.interface import Adapter, AdapterPlugin, TagEcho
-from adapters.sdk.models import BrokerOrder, Session, Side
+from adapters.sdk.models import BrokerOrder, Instrument, Session, Side
 from gateway.orchestrator.book import final_state
 from gateway.orchestrator.evidence import Echo, Evidence
 from gateway.orchestrator.limiter import OrderLimiter
 from gateway.orchestrator.live import LiveLeg
+from gateway.orchestrator.pace import Pace, pace_for
 from gateway.orders.records import Leg, Reason
 from gateway.orders.states import BROKER_FINAL, UNPROVEN, LegState
 
@@ -61,7 +62,7 @@ class Account:
         self.finished: dict[str, Finished] = {}
         self.first_seen_us: dict[str, int] = {}
         self.recovered = True
-        self.stopped: Reason | None = None
+        self.finished_count = 0
         declared = plugin.capabilities.tag_echo
         self.echo = Echo.UNPROVEN if declared is TagEcho.UNPROVEN else Echo.BOOK
         self._evidence: dict[str, Evidence] = {}
@@ -76,9 +77,10 @@ class Account:
     def comparable_fields(self) -> tuple[str, ...]:
         return self.plugin.capabilities.comparable_fields
 
-    @property
-    def book_min_gap_s(self) -> float:
-        return self.plugin.capabilities.book_min_gap_s
+    def pace(self) -> Pace:
+        """How often this account's book is read."""
+        declared = self.plugin.capabilities
+        return pace_for(declared.absence_horizon_s, declared.book_min_gap_s)
 
     def obstacle(self) -> Reason | None:
         """Why nothing new may go to this account now, or None."""
@@ -88,8 +90,6 @@ class Account:
                 message=f"{self.id} is not logged in; POST /v1/sessions/{self.id}/login",
                 retryable=True,
             )
-        if self.stopped is not None:
-            return self.stopped
         if not self.recovered:
             return Reason(
                 code=ReasonCode.UNRESOLVED,
@@ -113,12 +113,21 @@ class Account:
         }
         return moving | self.finished.keys()
 
+    def is_contract(self, codes: Mapping[str, str], instrument: Instrument) -> bool:
+        """Whether a row of this broker is about that contract."""
+        keys = self.plugin.capabilities.code_keys
+        return bool(keys) and all(
+            codes.get(key) is not None and codes.get(key) == instrument.codes.get(key)
+            for key in keys
+        )
+
     def finish(self, leg: LiveLeg) -> None:
         """Take a leg that is over out of the moving ones."""
         record = leg.record
         self.moving.pop(record.leg_id, None)
         self.forget_evidence(leg)
         if record.broker_order_id is not None:
+            self.finished_count += 1
             self.finished[record.broker_order_id] = Finished(
                 record.order_id, record.n, record.state, record.filled_quantity
             )

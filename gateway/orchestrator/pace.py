@@ -27,11 +27,11 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     after_failure_s: float = 3.0
     horizon_s: float = 60.0
 
-    def scaled(self, scale: float, horizon_s: float) -> Pace:
-        """These values divided by `scale`, with an adapter's own horizon where that is longer."""
+    def scaled(self, scale: float, horizon_s: float, book_min_gap_s: float) -> Pace:
+        """These values divided by `scale`, with an adapter's own where those are longer."""
         return Pace(
             book_s=self.book_s / scale,
-            book_min_gap_s=self.book_min_gap_s / scale,
+            book_min_gap_s=max(self.book_min_gap_s, book_min_gap_s) / scale,
             polls_per_minute=int(self.polls_per_minute * scale),
             unresolved_s=tuple(wait / scale for wait in self.unresolved_s),
             after_failure_s=self.after_failure_s / scale,
@@ -39,7 +39,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def pace_for(absence_horizon_s: float) -> Pace:
-    """The pace of an account whose adapter declares this horizon."""
+def pace_for(absence_horizon_s: float, book_min_gap_s: float) -> Pace:
+    """The pace of an account whose adapter declares this horizon and gap between book reads."""
     scale = float(os.environ.get("BROKERGATE_TEST_TIME_SCALE", "1"))
-    return Pace().scaled(max(scale, 1.0), absence_horizon_s)
+    return Pace().scaled(max(scale, 1.0), absence_horizon_s, book_min_gap_s)

@@ -88,7 +88,7 @@ class Reconciler:
                 await self._wake.wait()
                 continue
             if await self._poll():
-                await self._rest(self._until_next(), self._min_gap())
+                await self._rest(self._until_next(), self._pace.book_min_gap_s)
             else:
                 await self._rest(self._pace.after_failure_s, self._pace.after_failure_s)
 
@@ -105,16 +105,13 @@ class Reconciler:
         now = now_us()
         for leg in self._account.moving.values():
             if leg.state is S.ACKED:
-                waits.append(self._min_gap())
+                waits.append(self._pace.book_min_gap_s)
             elif leg.state in AT_BROKER:
                 waits.append(self._pace.book_s)
             elif leg.state in UNPROVEN:
                 due = self._account.evidence_of(leg).next_look_us
-                waits.append(max((due - now) / 1_000_000, self._min_gap()))
+                waits.append(max((due - now) / 1_000_000, self._pace.book_min_gap_s))
         return min(waits, default=self._pace.book_s)
-
-    def _min_gap(self) -> float:
-        return max(self._pace.book_min_gap_s, self._account.book_min_gap_s)
 
     async def _rest(self, most_s: float, least_s: float) -> None:
         """Wait `most_s`, or until woken but at least `least_s`, inside the read budget."""

@@ -17,7 +17,6 @@ from gateway.orchestrator.actions import Actions, Change
 from gateway.orchestrator.evidence import Echo, Evidence
 from gateway.orchestrator.halt import Halt
 from gateway.orchestrator.live import LiveLeg, LiveOrder
-from gateway.orchestrator.pace import pace_for
 from gateway.orchestrator.plan import FindInstrument, PlannedLeg, Planner
 from gateway.orchestrator.reconciler import Reconciler
 from gateway.orchestrator.runner import LegRunner
@@ -82,10 +81,7 @@ class OrderService:
         self._live: dict[str, LiveOrder] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reconcilers = {
-            account.id: Reconciler(
-                account, self, pace_for(account.plugin.capabilities.absence_horizon_s)
-            )
-            for account in accounts.values()
+            account.id: Reconciler(account, self, account.pace()) for account in accounts.values()
         }
         self._actions = Actions(
             self.instrument_of, self._look_now, on_session_expired, self._may_modify
