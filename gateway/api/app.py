@@ -111,7 +111,7 @@ def _endpoint(route: Route, keys: Keys) -> Callable[[Request], Awaitable[Respons
                     call.caller = control_caller(request_id)
                 else:
                     call.caller = keys.authenticate(
-                        call.headers.get("authorization"), route.scope, request_id
+                        call.headers.get("authorization"), route, request_id
                     )
             if route.method != "GET":
                 call.body = await _body(request, call.headers)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.api.routing import Route
 from gateway.orchestrator.service import Caller
 from gateway.orders.problems import Problem
-from gateway.secrets.api_keys import ApiKey, ApiKeyError, Minted, Scope, mint, parse
+from gateway.secrets.api_keys import ApiKey, ApiKeyError, Minted, mint, parse
 from gateway.store import Store
 
 CONTROL_CLIENT = "control"
@@ -50,7 +51,7 @@ class Keys:
         self._keys.pop(key_id, None)
         return True
 
-    def authenticate(self, header: str | None, scope: Scope, request_id: str) -> Caller:
+    def authenticate(self, header: str | None, route: Route, request_id: str) -> Caller:
         """Return the caller that an `Authorization` header stands for.
 
         Raises: `Problem` 401 for a missing or wrong key, 403 for one without the scope.
@@ -69,12 +70,12 @@ class Keys:
             raise _refused("this API key is not known here; it may have been revoked")
         if key.is_expired(datetime.now(UTC)):
             raise _refused("this API key has expired; make a new one: brokergate keys create")
-        if not key.allows(scope):
+        if not route.allows(key.allows):
             held = ", ".join(sorted(key.scopes))
             raise Problem(
                 403,
                 "scope_missing",
-                f"this call needs the scope {scope}; the key {key.name!r} has {held}",
+                f"this call needs the scope {route.scope}; the key {key.name!r} has {held}",
             )
         return Caller(client=key.name, key_id=key.id, accounts=key.accounts, request_id=request_id)
 

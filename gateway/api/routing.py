@@ -70,7 +70,7 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """`scope` None: open to anybody. `tag` groups routes in the document.
+    """`scope` None: open to anybody; `or_scope` opens it to those keys too. `tag` groups routes.
 
     `request` and `response` are the msgspec types of the bodies; `query` names the parameters
     with a line of help each; `needs_key` marks a required Idempotency-Key.
@@ -87,6 +87,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     statuses: tuple[int, ...] = (200,)
     query: dict[str, str] = {}
     needs_key: bool = False
+    or_scope: Scope | None = None
+
+    def allows(self, key_allows: Callable[[Scope], bool]) -> bool:
+        """Whether a key with these scopes may call the route."""
+        if self.scope is None or key_allows(self.scope):
+            return True
+        return self.or_scope is not None and key_allows(self.or_scope)
 
 
 def _where(text: str) -> tuple[str, str]:

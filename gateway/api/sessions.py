@@ -68,7 +68,8 @@ class SessionRoutes:
             Route(
                 method="GET",
                 path="/v1/sessions",
-                scope=Scope.LOGIN,
+                scope=Scope.READ,
+                or_scope=Scope.LOGIN,
                 handler=self.list,
                 summary="The login state of every account",
                 tag="sessions",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
@@ -88,6 +89,13 @@ class Account:
             return self.session_problem or Reason(
                 code=ReasonCode.SESSION_MISSING,
                 message=f"{self.id} is not logged in; POST /v1/sessions/{self.id}/login",
+                retryable=True,
+            )
+        if self.session.expires_at <= datetime.now(UTC):
+            return Reason(
+                code=ReasonCode.SESSION_EXPIRED,
+                message=f"the session of {self.id} ended at its time; log in again:"
+                f" POST /v1/sessions/{self.id}/login",
                 retryable=True,
             )
         if not self.recovered:
