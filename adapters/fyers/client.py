@@ -63,7 +63,7 @@ class FyersClient:
             timeouts=Timeouts(connect_s=context.connect_timeout_s, answer_s=context.read_timeout_s),
             source_address=context.source_address,
             ca_file=context.ca_file,
-            max_connections=2,
+            max_connections=4,
             reserved=0,
         )
         self._api = self._web(context, "api")

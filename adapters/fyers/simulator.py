@@ -345,13 +345,13 @@ class FyersSimulator(BrokerSimulator):
         body = self._json_object(request)
         try:
             order = self._order(read_order_id(body))
-            changes = read_changes(body or {}, order)
+            if order.is_final:
+                return _not_pending(order)
+            self.engine.modify(order, **read_changes(body or {}, order))
         except Invalid as error:
             return _error(error.code, error.message, status=400)
-        try:
-            self.engine.modify(order, **changes)
         except EngineRefusal as error:
-            return self._not_pending(order, error)
+            return _error(-50, error.message, status=400)
         return _ok("Successfully modified order", code=1102, id=order.broker_order_id)
 
     def _cancel_by_body(self, request: SimRequest) -> SimResponse:
@@ -370,16 +370,10 @@ class FyersSimulator(BrokerSimulator):
 
     def _cancel(self, order_id: str) -> SimResponse:
         order = self._order(order_id)
-        try:
-            self.engine.cancel(order)
-        except EngineRefusal as error:
-            return self._not_pending(order, error)
-        return _ok("Successfully cancelled order", code=1103, id=order_id)
-
-    def _not_pending(self, order: SimOrder, error: EngineRefusal) -> SimResponse:
         if order.is_final:
-            return _error(-52, "Not a pending order", status=400, order_id=order.broker_order_id)
-        return _error(-50, error.message, status=400)
+            return _not_pending(order)
+        self.engine.cancel(order)
+        return _ok("Successfully cancelled order", code=1103, id=order_id)
 
     def _order(self, order_id: str) -> SimOrder:
         order = self.engine.get(order_id)
@@ -473,6 +467,10 @@ def _error(
     if order_id is not None:
         body["id"] = order_id
     return SimResponse(status, body)
+
+
+def _not_pending(order: SimOrder) -> SimResponse:
+    return _error(-52, "Not a pending order", status=400, order_id=order.broker_order_id)
 
 
 def _html(status: int, page: str) -> SimResponse:

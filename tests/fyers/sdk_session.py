@@ -74,17 +74,23 @@ def main() -> None:
         {"id": order_id, "type": 1, "limitPrice": 801, "qty": 12}
     )
     results["modified"] = model.orderbook({"id": order_id})
+    results["to_stop"] = model.modify_order(
+        {"id": order_id, "type": 4, "limitPrice": 820.5, "stopPrice": 820}
+    )
+    results["stop"] = model.orderbook({"id": order_id})
     results["cancel"] = model.cancel_order({"id": order_id})
     results["cancel_again"] = model.cancel_order({"id": order_id})
     results["cancelled"] = model.orderbook({"id": order_id})
     results["market"] = model.place_order({**_LIMIT_ORDER, "type": 2, "limitPrice": 0})
     results["invalid"] = model.place_order({**_LIMIT_ORDER, "qty": "ten"})
     results["too_dear"] = model.place_order({**_LIMIT_ORDER, "qty": 3_000_000})
+    results["modify_done"] = model.modify_order({"id": order_id, "type": 1, "limitPrice": 802})
     results["trades"] = model.tradebook()
     results["positions"] = model.positions()
     results["holdings"] = model.holdings()
     results["funds"] = model.funds()
     results["quotes"] = model.quotes({"symbols": "NSE:SBIN-EQ,NSE:NIFTY50-INDEX,NSE:NO-EQ"})
+    results["quotes_by_body"] = model.quotes_v2({"symbols": ["NSE:SBIN-EQ", "NSE:M&M-EQ"]})
     results["depth"] = model.depth({"symbol": "NSE:M&M-EQ", "ohlcv_flag": "1"})
     results["logout"] = model.logout()
     results["after_logout"] = model.orderbook()

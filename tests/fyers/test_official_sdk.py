@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.fyers import parse
+from adapters.fyers.constants import IST
+from adapters.fyers.envelope import Envelope
+from adapters.fyers.parse_account import parse_positions, parse_trade_book
+from adapters.fyers.parse_quotes import parse_quotes
 from adapters.fyers.simulator import FyersSimulator
+from adapters.sdk.errors import Refused
 from adapters.sdk.models import BrokerOrderState
 from tests.fyers.payloads import answer_of, envelope_of
 
@@ -83,6 +90,11 @@ async def test_official_sdk_logs_in_places_lists_modifies_and_cancels(
     assert (801, 12, 6) == tuple(
         got["modified"]["orderBook"][0][name] for name in ("limitPrice", "qty", "status")
     )
+    assert ("ok", 1102) == (got["to_stop"]["s"], got["to_stop"]["code"])
+    assert (4, 820.5, 820, 12) == tuple(
+        got["stop"]["orderBook"][0][name] for name in ("type", "limitPrice", "stopPrice", "qty")
+    )
+    assert ("error", -52) == (got["modify_done"]["s"], got["modify_done"]["code"])
     assert ("ok", 1103, order_id) == tuple(got["cancel"][name] for name in ("s", "code", "id"))
     assert ("error", -52, order_id) == tuple(
         got["cancel_again"][name] for name in ("s", "code", "id")
@@ -96,6 +108,7 @@ async def test_official_sdk_logs_in_places_lists_modifies_and_cancels(
     assert 2 == len(got["holdings"]["holdings"])
     assert list(range(1, 11)) == [row["id"] for row in got["funds"]["fund_limit"]]
     assert ["ok", "ok", "error"] == [row["s"] for row in got["quotes"]["d"]]
+    assert ["ok", "ok"] == [row["s"] for row in got["quotes_by_body"]["d"]]
     assert 5 == len(got["depth"]["d"]["NSE:M&M-EQ"]["ask"])
     assert "you are successfully logged out" == got["logout"]["message"]
     assert -16 == got["after_logout"]["code"]
@@ -107,7 +120,33 @@ async def test_our_parsers_read_what_the_official_sdk_was_told(
 ):
     got = await _drive(sdk_python, simulator, tmp_path)
 
-    envelope = envelope_of(answer_of(json.dumps(got["cancelled"])))
-    (row,) = parse.parse_order_book(envelope)
+    def told(name: str) -> Envelope:
+        return envelope_of(answer_of(json.dumps(got[name])))
+
+    (row,) = parse.parse_order_book(told("cancelled"))
     assert BrokerOrderState.CANCELLED is row.state
     assert 123456789012345 == row.broker_tag
+    (row,) = parse.parse_order_book(told("stop"))
+    assert (BrokerOrderState.TRIGGER_PENDING, 12) == (row.state, row.quantity)
+    assert (
+        row.broker_order_id
+        == parse.parse_modified(told("to_stop"), got["place"]["id"]).broker_order_id
+    )
+    with pytest.raises(Refused):
+        parse.parse_modified(told("modify_done"), got["place"]["id"])
+    (trade,) = parse_trade_book(told("trades"))
+    assert (got["market"]["id"], 10, Decimal(812)) == (
+        trade.broker_order_id,
+        trade.quantity,
+        trade.price,
+    )
+    (position,) = parse_positions(told("positions"))
+    assert (trade.codes, 10, Decimal(812)) == (
+        position.codes,
+        position.quantity,
+        position.average_price,
+    )
+    names = {"NSE:SBIN-EQ": "NSE:SBIN", "NSE:M&M-EQ": "NSE:M&M", "NSE:NO-EQ": "NSE:NO"}
+    now = datetime.now(IST)
+    assert {"NSE:SBIN"} == parse_quotes(told("quotes"), names, now).keys()
+    assert {"NSE:SBIN", "NSE:M&M"} == parse_quotes(told("quotes_by_body"), names, now).keys()

@@ -200,6 +200,88 @@ async def test_modify_changes_what_is_named_and_keeps_the_rest(
         assert -50 == answered.json()["code"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"type": ...}, -50),
+        ({"type": "1"}, -50),
+        ({"type": 5}, -50),
+        ({"type": 4}, -50),
+        ({"type": 3}, -50),
+        ({"type": 4, "stopPrice": 801}, -50),
+        ({"type": 2, "limitPrice": 801}, -50),
+        ({"limitPrice": 0}, -50),
+        ({"limitPrice": "801"}, -50),
+        ({"limitPrice": 800.52}, -50),
+        ({"limitPrice": 8000}, -50),
+        ({"stopPrice": 799}, -50),
+        ({"qty": "12"}, -50),
+        ({"qty": 0}, -50),
+        ({"disclosedQty": 11}, -50),
+        ({"side": -1}, -50),
+        ({"productType": "INTRADAY"}, -50),
+        ({"takeProfit": 5}, -50),
+        ({"id": 26112200000001}, -51),
+        ({"id": "26112200000999"}, -51),
+        ({"takeProfit": 0, "stopLoss": None}, 1102),
+        ({"type": 4, "stopPrice": 800}, 1102),
+        ({"type": 2}, 1102),
+    ],
+)
+async def test_modify_is_held_to_the_rules(
+    simulator: FyersSimulator, browser: Browser, changes: dict[str, Any], code: int
+):
+    placed = await browser.place()
+    (order,) = simulator.engine.orders
+    before = (order.order_type, order.quantity, order.price, order.trigger_price)
+    body = {"id": placed["id"], "type": 1, **changes}
+
+    answered = await browser.call(
+        "PATCH", "/api/v3/orders/sync", {name: v for name, v in body.items() if v is not ...}
+    )
+
+    assert code == answered.json()["code"]
+    if code != 1102:
+        assert before == (order.order_type, order.quantity, order.price, order.trigger_price)
+
+
+async def test_done_order_is_not_modified(browser: Browser):
+    placed = await browser.place(type=2, limitPrice=0)
+
+    answered = await browser.call("PATCH", "/api/v3/orders/sync", {"id": placed["id"], "type": 1})
+
+    assert (-52, placed["id"]) == (answered.json()["code"], answered.json()["id"])
+
+
+async def test_quotes_are_asked_for_in_the_query_or_in_a_body(browser: Browser):
+    names = ["NSE:SBIN-EQ", "NSE:M&M-EQ", "NSE:NO-EQ"]
+    query = urlencode({"symbols": ",".join(names)})
+
+    by_query = await browser.call("GET", f"/data/quotes?{query}")
+    by_body = await browser.call("POST", "/data/quotes", {"symbols": names})
+
+    assert by_query.json() == by_body.json()
+    assert names == [row["n"] for row in by_query.json()["d"]]
+    assert -300 == by_query.json()["d"][2]["v"]["code"]
+    for body in ({}, {"symbols": "NSE:SBIN-EQ"}, {"symbols": ["NSE:SBIN-EQ"] * 51}, []):
+        assert -50 == (await browser.call("POST", "/data/quotes", body)).json()["code"]
+    for query in ("", "?symbols=", "?symbols=NSE:SBIN-EQ,", "?symbols=" + ",".join("x" * 51)):
+        assert -50 == (await browser.call("GET", f"/data/quotes{query}")).json()["code"]
+
+
+async def test_order_endpoints_alone_say_how_long_to_stay_away(
+    simulator: FyersSimulator, browser: Browser
+):
+    simulator.faults.add([{"action": "rate_limit", "count": 2}])
+
+    book = await browser.call("GET", "/api/v3/orders")
+    funds = await browser.call("GET", "/api/v3/funds")
+
+    assert (429, 429) == (book.status, funds.status)
+    assert ("1", "1000") == (book.headers["retry-after"], book.headers["x-retry-after-ms"])
+    assert "retry-after" not in funds.headers
+
+
 async def test_untagged_order_reads_as_untagged_and_filters_apply(browser: Browser):
     await browser.place()
     tagged = await browser.place(orderTag="mine", type=2, limitPrice=0)
