@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -21,6 +21,8 @@ from gateway.orders.records import Leg, Reason
 from gateway.orders.states import BROKER_FINAL, UNPROVEN, LegState
 
 Twin = tuple[str, Side]
+# Books are of one day; two days cover every roll-over.
+_BOOK_LIFE_US = 48 * 3600 * 1_000_000
 
 
 class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,7 @@ class Account:
         self.moving: dict[str, LiveLeg] = {}
         self.finished: dict[str, Finished] = {}
         self.first_seen_us: dict[str, int] = {}
+        self._pruned_us = 0
         self.recovered = True
         self.finished_count = 0
         declared = plugin.capabilities.tag_echo
@@ -111,6 +114,18 @@ class Account:
 
     def forget_evidence(self, leg: LiveLeg) -> None:
         self._evidence.pop(leg.record.leg_id, None)
+
+    def saw(self, rows: Iterable[BrokerOrder], begun_us: int) -> None:
+        """Remember what a good read showed, and forget what is older than any book."""
+        for row in rows:
+            self.first_seen_us.setdefault(row.broker_order_id, begun_us)
+        if begun_us - self._pruned_us < _BOOK_LIFE_US:
+            return
+        self._pruned_us = begun_us
+        old = [key for key, at in self.first_seen_us.items() if begun_us - at > _BOOK_LIFE_US]
+        for key in old:
+            del self.first_seen_us[key]
+            self.finished.pop(key, None)
 
     def claimed_ids(self) -> set[str]:
         """The broker's order ids that belong to legs of ours, moving or over."""

@@ -35,6 +35,8 @@ from gateway.store import StoreBroken
 log = logging.getLogger(__name__)
 
 _MAX_DETAIL_READS = 5
+# A broker whose order details never bring the tag back is not asked for ever.
+_PROBES = 10
 
 S = LegState
 
@@ -156,8 +158,7 @@ class Reconciler:
         except StoreBroken:
             log.error("%s: the journal cannot be written", account.id)
             return False
-        for row in rows:
-            account.first_seen_us.setdefault(row.broker_order_id, begun_us)
+        account.saw(rows, begun_us)
         account.recovered = True
         return True
 
@@ -393,7 +394,7 @@ class Reconciler:
             await self._set_echo(leg, Echo.BOOK)
         elif row.broker_tag is not None or account.echo is Echo.BOOK:
             await self._set_echo(leg, Echo.UNPROVEN)
-        elif account.echo is Echo.UNPROVEN:
+        elif account.echo is Echo.UNPROVEN and len(self._probed) <= _PROBES:
             instrument = await self._owner.instrument_of(account, leg.record.instrument)
             details = await self._details(row.broker_order_id, instrument, row)
             if details is not None and details.broker_tag == tag:
