@@ -58,6 +58,6 @@ CAPABILITIES = Capabilities(
     absence_horizon_s=60.0,
     orders_per_second=8,
     # 60 of the 200 calls a minute that the account has, for all its programs (dossier 10).
-    book_min_gap_s=1.0,
+    book_min_gap_s=0.4,
     code_keys=("symbol",),
 )

@@ -118,7 +118,10 @@ MESSAGE_REASONS: Final[tuple[tuple[re.Pattern[str], ReasonCode], ...]] = tuple(
             ReasonCode.MARKET_CLOSED,
         ),
         (r"\bedis\b|\bddpi\b", ReasonCode.EDIS_REQUIRED),
-        (r"whitelist|static ip|\bip\b", ReasonCode.IP_NOT_WHITELISTED),
+        (
+            r"whitelist|static ip|(?:un|not )registered ip|\bip (?:address )?(?:is )?not\b",
+            ReasonCode.IP_NOT_WHITELISTED,
+        ),
         (r"^(?:\d{5}\s|exch:)", ReasonCode.EXCHANGE_REJECTED),
     )
 )

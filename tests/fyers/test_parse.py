@@ -261,6 +261,11 @@ def test_unregistered_address_is_named(message: str):
     assert message == caught.value.broker_message
 
 
+def test_text_that_only_mentions_an_address_proves_no_refusal():
+    with pytest.raises(BadAnswer):
+        placed(answer_of('{"s":"error","code":-1234,"message":"timeout to ip 10.0.0.1"}'))
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
