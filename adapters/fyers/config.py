@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from adapters.sdk.interface import Capabilities, CredentialField, TagEcho
+from adapters.sdk.interface import (
+    Capabilities,
+    CredentialField,
+    RateScope,
+    RateWindow,
+    TagEcho,
+)
 from adapters.sdk.models import Exchange, OrderType, Product, Validity
 
 LOGIN_LIFETIME_S = 300
@@ -57,6 +63,14 @@ CAPABILITIES = Capabilities(
     supports_amo=True,
     absence_horizon_s=60.0,
     orders_per_second=8,
+    # Of 10 calls a second and 200 a minute over everything, whose third breach of a day blocks
+    # the user until midnight, and 10,000 order messages a day (dossier 10).
+    limits=(
+        RateWindow(scope=RateScope.ALL, per_s=1, count=8, reserve=1),
+        RateWindow(scope=RateScope.ALL, per_s=60, count=180, reserve=40),
+        RateWindow(scope=RateScope.ORDERS, per_s=86_400, count=9_500, reserve=500),
+    ),
+    quote_batch=QUOTE_BATCH,
     # 60 of the 200 calls a minute that the account has, for all its programs (dossier 10).
     book_min_gap_s=0.4,
     code_keys=("symbol",),

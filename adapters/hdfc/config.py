@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from adapters.hdfc.constants import CODE_KEYS
-from adapters.sdk.interface import Capabilities, CredentialField, TagEcho
+from adapters.sdk.interface import (
+    Capabilities,
+    CredentialField,
+    RateScope,
+    RateWindow,
+    TagEcho,
+)
 from adapters.sdk.models import Exchange, OrderType, Product, Validity
 
 LOGIN_PASSWORD = "password"  # noqa: S105 - the name of a login flow
@@ -45,6 +51,9 @@ CAPABILITIES = Capabilities(
     supports_amo=True,
     # Half of the retail limit of 10, whose exact count here is unpublished (dossier hdfc 10).
     orders_per_second=5,
+    # Nothing is published: three reads a second are the dossier's own caution (10).
+    limits=(RateWindow(scope=RateScope.READS, per_s=1, count=3),),
+    quote_batch=LTP_BATCH,
     # Reads of the book are to stay a second apart, about three reads a second in all (10).
     book_min_gap_s=1.0,
     code_keys=CODE_KEYS,

@@ -6,7 +6,14 @@ from typing import Final
 
 import msgspec
 
-from adapters.sdk.interface import Capabilities, CredentialField, LoginKind, TagEcho
+from adapters.sdk.interface import (
+    Capabilities,
+    CredentialField,
+    LoginKind,
+    RateScope,
+    RateWindow,
+    TagEcho,
+)
 from adapters.sdk.models import Exchange, OrderType, Product, Validity
 
 
@@ -57,9 +64,15 @@ CAPABILITIES: Final = Capabilities(
     products=frozenset(Product),
     validities=frozenset(Validity),
     supports_amo=True,
-    # 30 orders a second are documented, but 950 an hour and the 10-per-second regulatory cap
-    # bind first (dossier 10).
+    # 30 orders a second are documented, but the 10-per-second regulatory cap binds first
+    # (dossier 10).
     orders_per_second=8,
+    # Of 250 a minute and 1,000 an hour; nothing bounds the other calls (dossier 10).
+    limits=(
+        RateWindow(scope=RateScope.ORDERS, per_s=60, count=240, reserve=30),
+        RateWindow(scope=RateScope.ORDERS, per_s=3_600, count=950, reserve=100),
+    ),
+    quote_batch=QUOTE_BATCH,
     code_keys=("exchange", "token"),
     # The book's order type is left out: how it shows stop-market orders, and market orders that
     # the broker turned into limits, is not known, and a field that reads differently from what

@@ -70,6 +70,27 @@ class CredentialField(msgspec.Struct, frozen=True, kw_only=True):
     required: bool = True
 
 
+class RateScope(StrEnum):
+    """What a broker's window counts: ORDERS is place, modify and cancel together."""
+
+    ORDERS = "orders"
+    READS = "reads"
+    ALL = "all"
+
+
+class RateWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the broker's own limits: at most `count` calls in any `per_s` seconds.
+
+    86,400 seconds are a calendar day in IST. `reserve` of the calls are kept for cancels and
+    for looking after orders. State less than the broker allows: others may use the login too.
+    """
+
+    scope: RateScope
+    per_s: int
+    count: int
+    reserve: int = 0
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What this adapter can do, declared once; the gateway and the kit believe only this.
 
@@ -79,6 +100,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     `comparable_fields`: names of `BrokerOrder` fields that make an untagged order a suspect.
     `book_min_gap_s`: how far apart order-book reads have to be. `code_keys`: the entries of
     `codes` that together name a contract, in every row and in the master alike.
+    `orders_per_second`: place, modify and cancel, per exchange. `limits`: the broker's further
+    windows. `quote_batch`: instruments per call that `quotes` makes.
     """
 
     hosts: dict[str, str]
@@ -92,6 +115,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     supports_amo: bool = False
     absence_horizon_s: float = 60.0
     orders_per_second: int = 8
+    limits: tuple[RateWindow, ...] = ()
+    quote_batch: int = 50
     book_min_gap_s: float = 0.5
     code_keys: tuple[str, ...] = ()
     comparable_fields: tuple[str, ...] = (

@@ -1,0 +1,1 @@
+"""How calls to brokers are bounded: breakers, bulkheads, rate limits, retries."""
