@@ -129,7 +129,7 @@ def every_id_survives(e: Evidence) -> Iterator[str]:
         if view["broker_tag"] != f"{leg.broker_tag:015d}":
             yield f"{leg.leg_id}: its tag changed from {view['broker_tag']}"
         told, now = view["broker_order_id"], leg.broker_order_id
-        if told is not None and told != now and not _operated(e, leg):
+        if told is not None and told != now and not operated(e, leg):
             yield f"{leg.leg_id}: its broker order id changed from {told} to {now}"
         if leg.state not in reachable[LegState(view["state"])]:
             yield f"{leg.leg_id} was reported {view['state']} and is now {leg.state}"
@@ -392,9 +392,10 @@ def _modified(e: Evidence, leg: Leg) -> bool:
     return any("modify" in row.event for row in e.audit_by_leg.get(leg.leg_id, []))
 
 
-def _operated(e: Evidence, leg: Leg) -> bool:
+def operated(e: Evidence, leg: Leg) -> bool:
+    """Whether a person settled the leg."""
     rows = e.audit_by_leg.get(leg.leg_id, [])
-    return any("resolve" in row.event or "operator" in row.event for row in rows)
+    return any(row.event in ("adopted_by_operator", "declared_absent") for row in rows)
 
 
 def _ids(rows: list[LedgerOrder]) -> str:
