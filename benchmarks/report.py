@@ -1,0 +1,252 @@
+"""What a run found: medians, the budgets beside them, as JSON and as tables to read."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from benchmarks.day import Day
+from benchmarks.plan import Plan, Scenario
+from benchmarks.proof import Proof
+from benchmarks.rounds import Sample
+from benchmarks.starting import Starts
+
+# A piece that waited longer for accounts with room was held down by their limits.
+_PACED_S = 0.1
+METHOD = (
+    "Each round runs every scenario: bare synced commits, direct calls, the same through the"
+    " gateway. Figures are medians over the rounds of each round's percentile.",
+    "Direct calls are the gateway's own requests to that broker, recorded on the way and sent"
+    " again by the same client with new tags. Warm-up is dropped, everything else is kept.",
+    "Overhead is gateway less direct of the same round, percentile by percentile; for three legs"
+    " direct means all three at once. Over the slowest leg: order by order, latency less the"
+    " largest timing.broker_ms of the answer.",
+    "Production settings: every order is journalled and synced before it is sent and once more"
+    " after its answer. Order limits are the adapters' own; enough accounts take turns.",
+    "Books are emptied between scenarios; the day of orders runs without that.",
+)
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """A scenario with the median of each figure, and every round's.
+
+    `quietest` is the round in which other programs took least.
+    """
+
+    scenario: Scenario
+    median: Sample
+    quietest: Sample
+    overhead_p50: float
+    overhead_p99: float
+    ratio_p50: float
+    ratio_p99: float
+    rounds: list[Sample]
+
+
+class Budget(msgspec.Struct, kw_only=True):
+    """A budget of the design. `most`: the figure must not exceed it; otherwise not fall below."""
+
+    what: str
+    unit: str
+    measured: float
+    first: float
+    then: float | None = None
+    most: bool = True
+
+    @property
+    def verdict(self) -> str:
+        if self.most:
+            share = self.measured / self.first
+            return "met" if share <= 1 else f"missed: {share:.2f} times the budget"
+        share = self.measured / self.first
+        return "met" if share >= 1 else f"missed: {share:.0%} of the budget"
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """A whole run."""
+
+    taken_at: str
+    commit: str
+    quick: bool
+    machine: dict[str, str]
+    pinning: str
+    method: tuple[str, ...]
+    plan: Plan
+    proof: Proof
+    results: list[Result]
+    day: Day
+    starts: Starts
+    budgets: list[Budget] = []
+
+
+def result_of(scenario: Scenario, rounds: list[Sample]) -> Result:
+    def median(values: Iterable[float]) -> float:
+        return round(statistics.median(values), 4)
+
+    fields = Sample.__struct_fields__
+    return Result(
+        scenario=scenario,
+        median=Sample(**{name: median(getattr(each, name) for each in rounds) for name in fields}),
+        quietest=min(rounds, key=lambda each: each.foreign),
+        overhead_p50=median(each.gateway_p50 - each.direct_p50 for each in rounds),
+        overhead_p99=median(each.gateway_p99 - each.direct_p99 for each in rounds),
+        ratio_p50=median(each.gateway_p50 / each.direct_p50 for each in rounds),
+        ratio_p99=median(each.gateway_p99 / each.direct_p99 for each in rounds),
+        rounds=rounds,
+    )
+
+
+def budgets_of(results: Sequence[Result], day: Day, starts: Starts) -> list[Budget]:
+    """Put the figures beside the budgets of design section 7 that are measured here."""
+    budgets = []
+    for result in results:
+        scenario, median = result.scenario, result.median
+        if scenario.concurrency > 1:
+            if scenario.legs == 1:
+                budgets.append(
+                    Budget(
+                        what="sustained, concurrency 8",
+                        unit="orders/s",
+                        measured=median.orders_per_second,
+                        first=250,
+                        then=400,
+                        most=False,
+                    )
+                )
+        elif scenario.legs == 1:
+            what = f"overhead, {scenario.name}"
+            budgets += _pair(what, (result.overhead_p50, 3, 2), (result.overhead_p99, 10, 8))
+        else:
+            what = "over the slowest of 3 legs"
+            budgets += _pair(what, (median.over_legs_p50, 6, 4), (median.over_legs_p99, 15, 12))
+    rows = f"{sum(day.master_rows.values()):,} master rows"
+    what = f"memory after {day.orders:,} orders, {rows}"
+    budgets.append(
+        Budget(what=what, unit="MB", measured=day.memory_after_orders, first=100, then=80)
+    )
+    what = "start to first answer, from a checkout"
+    budgets.append(Budget(what=what, unit="s", measured=starts.full, first=1))
+    return budgets
+
+
+def _pair(
+    what: str, p50: tuple[float, float, float], p99: tuple[float, float, float]
+) -> list[Budget]:
+    return [
+        Budget(what=f"{what}, {name}", unit="ms", measured=measured, first=first, then=then)
+        for name, (measured, first, then) in (("p50", p50), ("p99", p99))
+    ]
+
+
+def as_markdown(report: Report) -> str:
+    """Write the report for people; in a terminal it reads just as well."""
+    when = f"{report.taken_at}, commit {report.commit}"
+    machine = ", ".join(f"{name} {value}" for name, value in report.machine.items())
+    kind = " (quick: shows that everything works, not how fast)" if report.quick else ""
+    parts = [
+        f"# Benchmark of {when}{kind}",
+        f"{machine}; {report.pinning}.",
+        _table(_latency_rows(report.results)),
+        "Milliseconds, p50 / p95 / p99; `x` is gateway divided by direct at p50 and p99. One"
+        " synced commit: a bare one of the same minute; overhead in commits: overhead p50"
+        " divided by its p50. CPU: the gateway's, background work included. Foreign: what other"
+        " programs took of all cores.",
+        _table(_budget_rows(report.budgets)),
+        _day_words(report.day),
+        _start_words(report.starts),
+        _proof_words(report.proof),
+        "## Method",
+        "\n".join(f"- {line}" for line in report.method),
+        f"- {report.plan.rounds} rounds, {report.plan.sets} accounts per broker.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _latency_rows(results: Sequence[Result]) -> list[list[str]]:
+    head = [
+        "orders", "at once", "direct", "gateway", "x", "overhead p50 / p99",
+        "over slowest leg p50 / p99", "orders/s", "CPU ms/order", "one synced commit p50 / p99",
+        "overhead in commits", "foreign", "quietest round: overhead p50 / p99",
+    ]  # fmt: skip
+    rows = [head]
+    for result in results:
+        median, quiet = result.median, result.quietest
+        rows.append(
+            [
+                result.scenario.name,
+                str(result.scenario.concurrency),
+                _ms(median.direct_p50, median.direct_p95, median.direct_p99),
+                _ms(median.gateway_p50, median.gateway_p95, median.gateway_p99),
+                f"{result.ratio_p50:.1f} / {result.ratio_p99:.1f}",
+                _ms(result.overhead_p50, result.overhead_p99),
+                _ms(median.over_legs_p50, median.over_legs_p99),
+                f"{median.orders_per_second:.0f}{_limited(median)}",
+                f"{median.cpu_ms_per_order:.2f}",
+                _ms(median.commit_p50, median.commit_p99),
+                f"{result.overhead_p50 / median.commit_p50:.1f}",
+                f"{median.foreign:.0%}",
+                _ms(quiet.gateway_p50 - quiet.direct_p50, quiet.gateway_p99 - quiet.direct_p99)
+                + f" ({quiet.foreign:.0%})",
+            ]
+        )
+    return rows
+
+
+def _limited(median: Sample) -> str:
+    """Mark a throughput that the accounts' order limits held down, not the gateway."""
+    return " (paced)" if median.waited_s > _PACED_S else ""
+
+
+def _budget_rows(budgets: Sequence[Budget]) -> list[list[str]]:
+    rows = [["budget (design section 7)", "measured", "first", "then", ""]]
+    for budget in budgets:
+        then = "" if budget.then is None else f"{budget.then:g}"
+        measured = f"{budget.measured:.2f} {budget.unit}"
+        rows.append([budget.what, measured, f"{budget.first:g}", then, budget.verdict])
+    return rows
+
+
+def _day_words(day: Day) -> str:
+    rows = ", ".join(f"{broker} {count:,}" for broker, count in day.master_rows.items())
+    return (
+        f"Memory (PSS): {day.memory_masters_loaded:.1f} MB with masters loaded ({rows} rows),"
+        f" {day.memory_after_orders:.1f} MB after {day.orders:,} more orders. They went at"
+        f" {day.orders_per_second:.0f} orders/s, eight at a time, with books growing all the"
+        f" while, and took {day.cpu_ms_per_order:.2f} ms of CPU each: p50 / p99"
+        f" {_ms(day.first_p50, day.first_p99)} ms in the first tenth,"
+        f" {_ms(day.last_p50, day.last_p99)} ms in the last"
+        f" ({day.last_p50 / day.first_p50:.2f} times at p50)."
+    )
+
+
+def _start_words(starts: Starts) -> str:
+    return (
+        f"Start to first answer: {starts.empty:.2f} s with an empty data directory"
+        f" ({starts.empty / starts.bare:.0f} bare interpreter starts), {starts.full:.2f} s with"
+        f" the day's journal, every account and its session ({starts.full / starts.bare:.0f});"
+        f" the bare interpreter takes {starts.bare:.3f} s."
+    )
+
+
+def _proof_words(proof: Proof) -> str:
+    return (
+        f"Of {proof.orders:,} orders with {proof.legs:,} legs: {proof.not_accepted} not accepted,"
+        f" {proof.lost} lost, {proof.doubled} doubled, {proof.unasked} that nobody asked for"
+        " (answers against ledgers and journal)."
+    )
+
+
+def _ms(*values: float) -> str:
+    return " / ".join(f"{value:.2f}" for value in values)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
