@@ -7,6 +7,7 @@ a cap on the whole time, and a budget, so that a broker in trouble is not asked 
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -66,13 +67,16 @@ class Budget:
 class Retry:
     """The budgets of one account. Reads cannot use up what cancels may."""
 
-    def __init__(self) -> None:
+    def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._sleep = sleep
         self.reads = Budget()
         self.cancels = Budget(40.0)
 
     async def read(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Read, repeating what failed on the way. Raises what the last try raised."""
         retrying = tenacity.AsyncRetrying(
+            sleep=self._sleep,
+            enabled=enabled,
             stop=_stop(READ, self.reads),
             wait=READ.wait(),
             retry=tenacity.retry_if_exception(is_worth_repeating),
@@ -95,6 +99,8 @@ class Retry:
             return await attempt(number)
 
         retrying = tenacity.AsyncRetrying(
+            sleep=self._sleep,
+            enabled=enabled,
             stop=_stop(CANCEL, self.cancels),
             wait=CANCEL.wait(),
             retry=tenacity.retry_if_result(_is_open),
@@ -114,10 +120,9 @@ def is_worth_repeating(error: BaseException) -> bool:
 
 
 def _stop(policy: Policy, budget: Budget) -> tenacity.stop.stop_base:
-    tries = policy.tries if enabled else 1
     # The budget comes last: it is asked, and pays, only where nothing else ends the tries.
     return tenacity.stop_any(
-        tenacity.stop_after_attempt(tries),
+        tenacity.stop_after_attempt(policy.tries),
         tenacity.stop_before_delay(policy.total_s),
         _OutOf(budget),
     )
