@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,13 @@ from gateway.api.sessions import SessionRoutes
 from gateway.api.unresolved import UnresolvedRoutes
 from gateway.config import Settings, adapter_context
 from gateway.instruments import InstrumentService
+from gateway.kill import Engagement, KillFile, KillSwitch, Scope
+from gateway.kill.switch import JOURNAL as JOURNAL_BROKEN
 from gateway.orchestrator.account import Account, AccountPolicy
-from gateway.orchestrator.halt import Halt
+from gateway.orchestrator.kill import KillService
 from gateway.orchestrator.service import OrderService
+from gateway.orchestrator.squaring import SquareOff
+from gateway.orchestrator.stopping import StopRun
 from gateway.secrets.sealing import Keyring
 from gateway.sessions import SessionManager
 from gateway.store import Store
@@ -45,7 +49,7 @@ class Gateway:
         self, settings: Settings, plugins: Mapping[str, AdapterPlugin], keyring: Keyring
     ) -> None:
         self.settings = settings
-        self.halt = Halt()
+        self._switch = KillSwitch()
         data_dir = settings.data_dir
         self.store = Store(data_dir / JOURNAL, keyring, on_broken=self._journal_broke)
         self._instrument_store = InstrumentStore(data_dir / INSTRUMENTS)
@@ -61,22 +65,42 @@ class Gateway:
             settings.groups,
             self.instruments.find,
             boot_id=secrets.token_hex(8),
-            halt=self.halt,
+            kill=self._switch,
             on_session_expired=self.sessions.session_expired,
+            on_duplicate=self._duplicate,
+            name_contract=self.instruments.find_by_codes,
+        )
+        self._square_off = SquareOff(
+            self.accounts,
+            self.instruments.find_by_codes,
+            self.orders.instrument_of,
+            self.orders.place_closing,
+            self.sessions.session_expired,
+        )
+        self.kill = KillService(
+            self.store,
+            self._switch,
+            KillFile(data_dir, self._switch, self._kill_file_changed),
+            self.accounts,
+            self._stop_everything,
         )
         self._background: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Take up keys, sessions and orders of earlier runs; fetch masters that are missing."""
+        self.store.emergency.reserve()
+        await self.kill.load()
         await self.keys.load()
         await self.sessions.load()
-        await self.orders.start()
+        await self.orders.start(await self.store.merge_emergency())
+        self.kill.start()
         for account in self.accounts.values():
             if account.session is not None:
                 self._session_active(account.id)
 
     async def stop(self) -> None:
         """Let orders on the wire finish, then close everything. Safe to call once."""
+        await self.kill.stop()
         await self.orders.stop()
         for task in self._background:
             task.cancel()
@@ -96,7 +120,7 @@ class Gateway:
                 self.keys,
                 self.accounts,
                 self.sessions,
-                self.halt,
+                self.kill,
                 self.instruments.find_everywhere,
                 self.instruments.refresh,
             ).routes(),
@@ -124,7 +148,24 @@ class Gateway:
 
     def _journal_broke(self, error: BaseException) -> None:
         """Called on the writer's thread: assignments only."""
-        self.halt.engage(f"the journal cannot be written ({error})")
+        self._switch.set_condition(JOURNAL_BROKEN, f"the journal cannot be written ({error})")
+
+    def _duplicate(self, account: Account, text: str) -> None:
+        self.kill.engage_soon(Scope.ACCOUNT, account.id, text, {"client": "gateway"}, "duplicate")
+
+    def signalled(self, name: str) -> None:
+        """Engage HALT_NEW globally because a signal asks for it."""
+        self.kill.engage_soon(
+            Scope.GLOBAL, None, f"the process got {name}", {"client": "signal"}, "signal"
+        )
+
+    async def _kill_file_changed(self, there: bool, reason: str) -> None:
+        await self.kill.file_changed(there, reason)
+
+    def _stop_everything(self, engagement: Engagement, stands: Callable[[], bool]) -> StopRun:
+        """Begin what a level asks for beyond refusing."""
+        accounts = self.accounts.values()
+        return StopRun(engagement, accounts, self.orders.canceller, self._square_off, stands)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

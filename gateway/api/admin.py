@@ -13,7 +13,7 @@ from adapters.sdk.models import Instrument, InstrumentType, OptionType
 from gateway.api.auth import Keys
 from gateway.api.routing import Answer, Call, Route
 from gateway.orchestrator.account import Account
-from gateway.orchestrator.halt import Halt
+from gateway.orchestrator.kill import KillService
 from gateway.orders.problems import Problem
 from gateway.orders.request import FieldError
 from gateway.orders.states import UNPROVEN
@@ -97,7 +97,7 @@ class AdminRoutes:
         keys: Keys,
         accounts: dict[str, Account],
         sessions: SessionManager,
-        halt: Halt,
+        kill: KillService,
         find_instrument: FindEverywhere,
         refresh_masters: RefreshMasters,
     ) -> None:
@@ -105,7 +105,7 @@ class AdminRoutes:
         self._keys = keys
         self._accounts = accounts
         self._sessions = sessions
-        self._halt = halt
+        self._kill = kill
         self._find_instrument = find_instrument
         self._refresh_masters = refresh_masters
 
@@ -200,7 +200,7 @@ class AdminRoutes:
         return Answer(200, b"ok\n", content_type=b"text/plain")
 
     async def ready(self, call: Call) -> Answer:
-        if self._halt.engaged:
+        if self._kill.switch.journal_broken:
             return Answer(503, b"no\n", content_type=b"text/plain")
         return Answer(200, b"ok\n", content_type=b"text/plain")
 
@@ -217,7 +217,7 @@ class AdminRoutes:
             session=self._sessions.view(account.id),
             unresolved=sum(1 for leg in legs if leg.state in UNPROVEN),
             open_legs=len(legs),
-            ready=account.obstacle() is None and not self._halt.engaged,
+            ready=account.obstacle() is None and self._kill.on(account) is None,
         )
 
     async def list_keys(self, call: Call) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.api.routing import Route
 from gateway.orchestrator.service import Caller
 from gateway.orders.problems import Problem
-from gateway.secrets.api_keys import ApiKey, ApiKeyError, Minted, mint, parse
+from gateway.secrets.api_keys import ApiKey, ApiKeyError, Minted, Scope, mint, parse
 from gateway.store import Store
 
 CONTROL_CLIENT = "control"
@@ -77,12 +77,20 @@ class Keys:
                 "scope_missing",
                 f"this call needs the scope {route.scope}; the key {key.name!r} has {held}",
             )
-        return Caller(client=key.name, key_id=key.id, accounts=key.accounts, request_id=request_id)
+        return Caller(
+            client=key.name,
+            key_id=key.id,
+            accounts=key.accounts,
+            request_id=request_id,
+            may_operate=key.allows(Scope.OPERATE),
+        )
 
 
 def control_caller(request_id: str) -> Caller:
     """Whoever reached the control socket is the same user as the gateway: admin."""
-    return Caller(client=CONTROL_CLIENT, key_id=CONTROL_CLIENT, request_id=request_id)
+    return Caller(
+        client=CONTROL_CLIENT, key_id=CONTROL_CLIENT, request_id=request_id, may_operate=True
+    )
 
 
 def _refused(detail: str) -> Problem:

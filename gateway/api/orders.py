@@ -163,7 +163,7 @@ class OrderRoutes:
         request: ModifyRequest = call.decode(_decode_modify, "invalid_order")
         accounts = self._targets(call, live)
         changes = changes_of(request, live, accounts)
-        outcome = await self._service.modify(live, changes, _MODIFY_WAIT_S)
+        outcome = await self._service.modify(live, changes, _MODIFY_WAIT_S, call.who.key_id)
         view = order_view(live, call.who.allows)
         legs = [
             ModifiedLeg(**msgspec.structs.asdict(leg), modify=outcome.get(leg.leg_id))

@@ -30,6 +30,7 @@ class InstrumentService:
         self._accounts = accounts
         self._data_dir = data_dir
         self._cache: OrderedDict[tuple[str, str], Instrument] = OrderedDict()
+        self._by_codes: dict[tuple[str, ...], Instrument] = {}
         self._loading: dict[str, asyncio.Lock] = {}
 
     async def find(self, broker: str, instrument: str) -> Instrument | None:
@@ -47,6 +48,24 @@ class InstrumentService:
             self._cache[key] = found
             if len(self._cache) > _CACHED:
                 self._cache.popitem(last=False)
+        return found
+
+    async def find_by_codes(self, account: Account, codes: Mapping[str, str]) -> Instrument | None:
+        """Return the contract that a row of the account's broker is about, or None."""
+        wanted = {}
+        for name in account.plugin.capabilities.code_keys:
+            if name not in codes:
+                return None
+            wanted[name] = codes[name]
+        key = (account.broker, *wanted.values())
+        cached = self._by_codes.get(key)
+        if cached is not None:
+            return cached
+        found = await self._store.find_by_codes(account.broker, wanted) if wanted else None
+        if found is not None:
+            if len(self._by_codes) >= _CACHED:
+                self._by_codes.clear()
+            self._by_codes[key] = found
         return found
 
     async def find_everywhere(self, instrument: str) -> dict[str, Instrument]:
@@ -93,6 +112,7 @@ class InstrumentService:
                 return {"ok": False, "message": str(error)}
         for key in [key for key in self._cache if key[0] == broker]:
             del self._cache[key]
+        self._by_codes.clear()
         return {"ok": True, "rows": rows}
 
     async def _load(self, account: Account) -> int:

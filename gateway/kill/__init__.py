@@ -3,14 +3,12 @@
 Knows the journal and nothing above it; the orchestrator asks it before every send.
 """
 
-from gateway.kill.emergency import EmergencyLog
 from gateway.kill.file import KILL_FILE, KillFile
 from gateway.kill.levels import Engagement, Level, Progress, Scope, Subject
-from gateway.kill.switch import KillSwitch, KillSwitchEngaged
+from gateway.kill.switch import KillSwitch, KillSwitchEngaged, refusal
 
 __all__ = [
     "KILL_FILE",
-    "EmergencyLog",
     "Engagement",
     "KillFile",
     "KillSwitch",
@@ -19,4 +17,5 @@ __all__ = [
     "Progress",
     "Scope",
     "Subject",
+    "refusal",
 ]

@@ -38,7 +38,7 @@ _CONFIRM_PAUSE_S = 0.3
 FindInstrument = Callable[[Account, str], Awaitable[Instrument | None]]
 LookNow = Callable[[Account], Awaitable[bool]]
 SessionExpired = Callable[[Account, LoginExpired], None]
-MaySend = Callable[[Account, Leg, bool], None]
+MayModify = Callable[[LiveLeg, str | None, bool], None]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,24 +51,24 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Actions:
-    """Sends cancels and modifies. `may_send` raises `Denied` for a modify that must not go now."""
+    """Sends cancels and modifies. `may_modify` raises `Denied` for one that must not go now."""
 
     def __init__(
         self,
         find_instrument: FindInstrument,
         look_now: LookNow,
         on_session_expired: SessionExpired,
-        may_send: MaySend,
+        may_modify: MayModify,
     ) -> None:
         self._find_instrument = find_instrument
         self._look_now = look_now
         self._on_session_expired = on_session_expired
-        self._may_send = may_send
+        self._ask_to_modify = may_modify
 
     async def request_cancel(self, leg: LiveLeg, account: Account) -> None:
         """Ask for a leg's end, whatever state it is in; sent as soon as its order is known."""
         if not leg.record.cancel_requested:
-            await leg.change(None, "cancel_requested", cancel_requested=True)
+            await leg.note("cancel_requested", cancel_requested=True)
         if leg.state in AT_BROKER:
             await self.send_cancel(leg, account)
 
@@ -85,8 +85,18 @@ class Actions:
                 pause *= 4
                 await self._look_now(account)
 
-    async def modify(self, leg: LiveLeg, account: Account, change: Change) -> str:
+    async def send_cancel_blindly(self, leg: LiveLeg, account: Account, attempt: int) -> None:
+        """Send one cancel for a caller that cancels many, and reads the book once for all."""
+        async with leg.action_lock:
+            if leg.state in AT_BROKER and account.session is not None:
+                await self._cancel_once(leg, account, attempt, look=False)
+
+    async def modify(
+        self, leg: LiveLeg, account: Account, change: Change, key_id: str | None = None
+    ) -> str:
         """Change a live order; returns `applied`, `refused`, `unknown` or `not_live`.
+
+        `key_id` is the API key that asks, for the kill switch.
 
         Raises: `Denied` before anything is sent.
         """
@@ -114,9 +124,12 @@ class Actions:
                 trigger_price=wanted.trigger_price,
                 order_type=wanted.order_type,
             )
-            gate = _Gate(leg, action, lambda: self._may_modify(leg, account, wanted))
+            gate = _Gate(leg, action, lambda: self._may_modify(leg, wanted, key_id))
             try:
-                await account.adapter.modify_order(session, wanted, gate)
+                try:
+                    await account.adapter.modify_order(session, wanted, gate)
+                finally:
+                    leg.on_wire = None
             except (Refused, NotSent) as error:
                 await _end(leg, action, ActionState.REFUSED, "modify_refused", error)
                 return "refused"
@@ -132,10 +145,10 @@ class Actions:
                 await _end(leg, action, ActionState.SENT, "modify_sent", None)
             return await self._confirm(leg, account, wanted)
 
-    def _may_modify(self, leg: LiveLeg, account: Account, wanted: ModifyOrder) -> None:
+    def _may_modify(self, leg: LiveLeg, wanted: ModifyOrder, key_id: str | None) -> None:
         if leg.record.cancel_requested:
             raise Denied("a cancel replaced this modify", reason=ReasonCode.EXPIRED)
-        self._may_send(account, leg.record, wanted.quantity < wanted.previous_quantity)
+        self._ask_to_modify(leg, key_id, _only_decreases(leg.record, wanted))
 
     async def _confirm(self, leg: LiveLeg, account: Account, wanted: ModifyOrder) -> str:
         """Read the book until it shows the change, a few times; unproven stays unknown."""
@@ -151,7 +164,9 @@ class Actions:
                 return "not_live"
         return "unknown"
 
-    async def _cancel_once(self, leg: LiveLeg, account: Account, attempt: int) -> bool:
+    async def _cancel_once(
+        self, leg: LiveLeg, account: Account, attempt: int, *, look: bool = True
+    ) -> bool:
         """Send one cancel; True when sending another would not help."""
         session, record = account.session, leg.record
         assert session is not None and record.broker_order_id is not None  # noqa: S101
@@ -176,7 +191,8 @@ class Actions:
         except Refused as error:
             # It may be over already, or the broker may not cancel it now: only the book can say.
             await _end(leg, action, ActionState.REFUSED, "cancel_refused", error)
-            await self._look_now(account)
+            if look:
+                await self._look_now(account)
             return not error.repeatable
         except NotSent as error:
             await _end(leg, action, ActionState.WAITING, "cancel_not_sent", error)
@@ -185,7 +201,8 @@ class Actions:
             await _end(leg, action, ActionState.UNKNOWN, "cancel_unknown", error)
             return False
         await _end(leg, action, ActionState.SENT, "cancel_sent", None)
-        await self._look_now(account)
+        if look:
+            await self._look_now(account)
         return True
 
 
@@ -201,12 +218,27 @@ class _Gate:
     async def ready(self) -> None:
         if self._check is not None:
             self._check()
-        await self._leg.change(None, f"{self._action.kind}_begin", action=self._action)
+        event = f"{self._action.kind}_begin"
+        if self._action.kind is ActionKind.CANCEL:
+            await self._leg.note(event, action=self._action)
+        else:
+            await self._leg.change(None, event, action=self._action)
         self.begun = True
 
     def check(self) -> None:
         if self._check is not None:
             self._check()
+        if self._action.kind is ActionKind.MODIFY:
+            self._leg.on_wire = "modify"
+
+
+def _only_decreases(leg: Leg, wanted: ModifyOrder) -> bool:
+    """Whether a modify takes quantity away and does nothing else that could make it trade."""
+    as_it_is = _changed(leg, wanted.instrument, Change())
+    return (
+        wanted.quantity < wanted.previous_quantity
+        and msgspec.structs.replace(as_it_is, quantity=wanted.quantity) == wanted
+    )
 
 
 def order_ref(leg: Leg, instrument: Instrument | None) -> OrderRef:
@@ -227,8 +259,7 @@ async def _end(
         # The book was faster than the answer: the leg's history is closed.
         return
     ended = msgspec.structs.replace(action, state=state, message=error.message if error else None)
-    await leg.change(
-        None,
+    await leg.note(
         event,
         broker_code=error.broker_code if error else None,
         broker_message=(error.broker_message or error.message) if error else None,

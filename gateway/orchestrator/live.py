@@ -8,16 +8,19 @@ from typing import Any
 
 import msgspec
 
+from gateway.kill import Subject
 from gateway.orders.records import Leg, Order
 from gateway.orders.states import TERMINAL, LegState, Outcome, outcome_of, require
 from gateway.orders.times import now_us
-from gateway.store import LegEvent, Store
+from gateway.store import LegEvent, Store, StoreBroken
 
 
 class LiveLeg:
     """One leg. Every change is journalled before it is believed; changes wait for each other.
 
-    `action_lock` is held for a whole modify or cancel: a leg has one at a time.
+    `action_lock` is held for a whole modify or cancel: a leg has one at a time. `on_wire` names
+    the write that may be on its way right now. `cleared` is set once the leg may count on the
+    position that it reduces.
     """
 
     def __init__(self, order: LiveOrder, record: Leg, store: Store) -> None:
@@ -25,11 +28,25 @@ class LiveLeg:
         self.record = record
         self._store = store
         self._lock = asyncio.Lock()
+        self._behind: LegState | None = None
         self.action_lock = asyncio.Lock()
+        self.on_wire: str | None = None
+        self.cleared = False
 
     @property
     def state(self) -> LegState:
         return self.record.state
+
+    @property
+    def subject(self) -> Subject:
+        """What the kill switch is asked about for this leg."""
+        order = self.order.order
+        return Subject(
+            account=self.record.account,
+            broker=self.record.broker,
+            strategy=order.request.strategy,
+            keys=(order.key_id,) if order.key_id else (),
+        )
 
     async def change(
         self,
@@ -57,6 +74,10 @@ class LiveLeg:
             if state is not old:
                 require(old, state)
             at = now_us()
+            if self._behind is not None:
+                caught_up = LegEvent(event="journal_was_broken", at_us=at)
+                await self._store.update_leg(self.record, self._behind, caught_up)
+                self._behind = None
             record = msgspec.structs.replace(self.record, state=state, updated_us=at, **fields)
             await self._store.update_leg(
                 record,
@@ -75,8 +96,44 @@ class LiveLeg:
         self.order.notify()
         return True
 
+    async def note(
+        self,
+        event: str,
+        *,
+        broker_code: str | None = None,
+        broker_message: str | None = None,
+        **fields: Any,
+    ) -> None:
+        """As `change` in the same state, where a broken journal must not be in the way.
+
+        For cancels, and for answers to what was sent. What cannot be journalled is in the
+        emergency log before this returns.
+        """
+        try:
+            await self.change(
+                None, event, broker_code=broker_code, broker_message=broker_message, **fields
+            )
+        except StoreBroken:
+            record = self.record
+            kept = {
+                "leg_id": record.leg_id,
+                "order_id": record.order_id,
+                "account": record.account,
+                "state": record.state,
+                "broker_order_id": record.broker_order_id,
+                "broker_code": broker_code,
+                "message": broker_message,
+            }
+            self._store.emergency.append(event, kept)
+            self.believe(msgspec.structs.replace(record, **fields))
+
     def believe(self, record: Leg) -> None:
-        """Take over what is true although it could not be written: the journal is broken."""
+        """Take over what is true although it could not be written: the journal is broken.
+
+        The first change that can be written again brings the journal up to it.
+        """
+        if record.state is not self.record.state and self._behind is None:
+            self._behind = self.record.state
         self.record = record
         self.order.notify()
 

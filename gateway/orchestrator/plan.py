@@ -13,16 +13,21 @@ import msgspec
 
 from adapters.sdk.errors import Denied, ReasonCode
 from adapters.sdk.models import Instrument, InstrumentType, OrderType, PlaceOrder
+from gateway.kill import Subject
 from gateway.orchestrator.account import Account
+from gateway.orchestrator.stops import Stops
 from gateway.orders.problems import Problem
-from gateway.orders.records import Reason, Sent
+from gateway.orders.records import Purpose, Reason, Sent
 from gateway.orders.request import FieldError, OrderRequest, Require, problems_of
 
 FindInstrument = Callable[[str, str], Awaitable[Instrument | None]]
 
 
 class PlannedLeg(msgspec.Struct, kw_only=True):
-    """One leg before it is journalled. `denial` set: it will be DENIED, not sent."""
+    """One leg before it is journalled. `denial` set: it will be DENIED, not sent.
+
+    `must_reduce`: the kill switch lets it through only while it is proven to reduce.
+    """
 
     account: Account
     broker_tag: int
@@ -31,6 +36,7 @@ class PlannedLeg(msgspec.Struct, kw_only=True):
     denial: Reason | None = None
     sent: Sent | None = None
     precheck: str = "skipped"
+    must_reduce: bool = False
 
     def place_order(self, request: OrderRequest) -> PlaceOrder:
         """The order as the adapter gets it. Only for a leg without a denial."""
@@ -59,16 +65,25 @@ class Planner:
         groups: Mapping[str, Mapping[str, Decimal]],
         find_instrument: FindInstrument,
         mint_tag: Callable[[], int],
+        stops: Stops,
     ) -> None:
+        self._stops = stops
         self._mint_tag = mint_tag
         self._accounts = accounts
         self._groups = groups
         self._find_instrument = find_instrument
 
-    async def plan(self, request: OrderRequest, allowed: Callable[[str], bool]) -> list[PlannedLeg]:
+    async def plan(
+        self,
+        request: OrderRequest,
+        allowed: Callable[[str], bool],
+        key_id: str | None = None,
+        purpose: Purpose = Purpose.CLIENT,
+    ) -> list[PlannedLeg]:
         """Resolve the request into legs, each checked as far as nothing need be asked.
 
-        `allowed` says which accounts the caller's key may use; others are unknown to it.
+        `allowed` says which accounts the caller's key may use; others are unknown to it. The kill
+        switch does not stop legs that it sends itself (`purpose`).
 
         Raises: `Problem` for what is wrong with the request as a whole.
         """
@@ -90,7 +105,16 @@ class Planner:
             )
         legs = []
         for account_id, multiplier in multipliers.items():
-            legs.append(await self._leg(request, self._accounts[account_id], multiplier))
+            account = self._accounts[account_id]
+            subject = None
+            if purpose is Purpose.CLIENT:
+                subject = Subject(
+                    account=account.id,
+                    broker=account.broker,
+                    strategy=request.strategy,
+                    keys=(key_id,) if key_id else (),
+                )
+            legs.append(await self._leg(request, account, multiplier, subject))
         if request.require is Require.ALL:
             _deny_the_rest(legs)
         return legs
@@ -130,7 +154,11 @@ class Planner:
         return dict(group)
 
     async def _leg(
-        self, request: OrderRequest, account: Account, multiplier: Decimal
+        self,
+        request: OrderRequest,
+        account: Account,
+        multiplier: Decimal,
+        subject: Subject | None,
     ) -> PlannedLeg:
         leg = PlannedLeg(account=account, broker_tag=self._mint_tag())
         try:
@@ -138,6 +166,8 @@ class Planner:
         except LookupError as error:
             leg.denial = _reason(ReasonCode.INSTRUMENT_UNKNOWN, str(error))
         leg.quantity = _quantity(request, account.id, multiplier, leg.instrument)
+        if leg.denial is None and subject is not None:
+            leg.denial = self._stops.judge_any(subject)
         if leg.denial is None:
             leg.denial = account.obstacle() or _judge(request, leg)
         if leg.denial is None:
@@ -145,6 +175,11 @@ class Planner:
                 account.adapter.check_order(leg.place_order(request))
             except Denied as error:
                 leg.denial = _reason(error.reason, error.message)
+        leg.must_reduce = subject is not None and self._stops.reduces_only(subject)
+        if leg.denial is None and subject is not None and leg.instrument is not None:
+            leg.denial = await self._stops.judge_new(
+                account, subject, leg.instrument, request.side, request.product, leg.quantity
+            )
         leg.precheck = "passed" if leg.denial is None else "failed"
         return leg
 

@@ -127,38 +127,55 @@ class Reconciler:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), left)
 
+    async def read(self) -> BookView | None:
+        """Read the book and apply it; None when it could not be read.
+
+        What could be read is returned even where the journal could not take it.
+        """
+        async with self._reading:
+            view = await self._read()
+            if view is not None:
+                await self._take(view)
+            return view
+
     async def _poll(self) -> bool:
         """Read the book once and apply it; False when it could not be read or written.
 
         One at a time: what an older read shows must never overwrite a newer one.
         """
         async with self._reading:
-            return await self._read_and_apply()
+            if self._account.session is None:
+                return True
+            view = await self._read()
+            return view is not None and await self._take(view)
 
-    async def _read_and_apply(self) -> bool:
+    async def _read(self) -> BookView | None:
         account, session = self._account, self._account.session
         if session is None:
-            return True
+            return None
         self._polls.append(asyncio.get_running_loop().time())
         begun_us = now_us()
         try:
             rows = await account.adapter.order_book(session)
         except LoginExpired as error:
             self._owner.session_expired(account, error)
-            return False
+            return None
         except GatewayError as error:
             self._note_failure(begun_us, error)
-            return False
+            return None
         if not self._reachable:
             log.warning("%s: the order book can be read again", account.id)
             self._reachable = True
-        view = BookView(rows, begun_us)
+        return BookView(rows, begun_us)
+
+    async def _take(self, view: BookView) -> bool:
+        account = self._account
         try:
             await self._apply(view)
         except StoreBroken:
             log.error("%s: the journal cannot be written", account.id)
             return False
-        account.saw(rows, begun_us)
+        account.saw(view.rows, view.begun_us)
         account.recovered = True
         return True
 

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from adapters.sdk.errors import (
     Denied,
     GatewayError,
@@ -24,9 +26,10 @@ from adapters.sdk.errors import (
 )
 from adapters.sdk.models import PlaceOrder
 from gateway import failpoints
+from gateway.kill import KillSwitchEngaged
 from gateway.orchestrator.account import Account
-from gateway.orchestrator.halt import Halt
 from gateway.orchestrator.live import LiveLeg
+from gateway.orchestrator.stops import Stops
 from gateway.orders.records import Reason, Timing
 from gateway.orders.states import UNSENT, LegState
 from gateway.orders.times import now_us
@@ -54,7 +57,7 @@ class LegRunner:
         leg: LiveLeg,
         account: Account,
         place: PlaceOrder,
-        halt: Halt,
+        stops: Stops,
         boot_id: str,
         *,
         has_token: bool,
@@ -63,7 +66,7 @@ class LegRunner:
         self._leg = leg
         self._account = account
         self._place = place
-        self._halt = halt
+        self._stops = stops
         self._boot_id = boot_id
         self._has_token = has_token
         self._on_session_expired = on_session_expired
@@ -71,12 +74,15 @@ class LegRunner:
         self.started = time.monotonic()
         self._deadline = self.started + (leg.record.deadline_us - now_us()) / 1_000_000
         self._first_byte: float | None = None
-        self._epoch = halt.epoch
+        self._epoch = stops.epoch
 
     async def run(self) -> None:
         """Bring the leg to a state in which its sending is over. Raises nothing."""
         try:
-            await self._run()
+            try:
+                await self._run()
+            finally:
+                self._leg.on_wire = None
         except Lapsed as lapsed:
             await self._finish_unsent(LegState.LAPSED, "lapsed", lapsed.reason)
         except Denied as denied:
@@ -94,6 +100,7 @@ class LegRunner:
         pause = _RETRY_FIRST_S
         while True:
             self._check_alive()
+            await self._stops.look(self._leg, self._account)
             if not await self._account.claim_twin(self._leg.record, self._left()):
                 raise Denied(
                     f"the fate of another order for this instrument and side at"
@@ -110,6 +117,7 @@ class LegRunner:
             self._has_token = False
             if await self._attempt():
                 return
+            self._leg.on_wire = None
             await asyncio.sleep(min(random.uniform(0, pause), self._left()))
             pause = min(pause * 2, _RETRY_CAP_S)
 
@@ -154,7 +162,7 @@ class LegRunner:
 
     async def ready(self) -> None:
         """The gate's first half: look at everything again and make SEND_BEGIN durable."""
-        self._epoch = self._halt.epoch
+        self._epoch = self._stops.epoch
         self._assert_may_send()
         if self._leg.state is LegState.SENDING:
             return
@@ -168,15 +176,15 @@ class LegRunner:
 
     def check(self) -> None:
         """The gate's second half: nothing is awaited between this and the first byte."""
-        if self._epoch != self._halt.epoch:
+        if self._epoch != self._stops.epoch:
             self._assert_may_send()
         self._check_alive()
+        self._leg.on_wire = "place"
         failpoints.hit("before_write")
         self._first_byte = time.monotonic()
 
     def _assert_may_send(self) -> None:
-        if self._halt.engaged:
-            raise Denied(f"sending is stopped: {self._halt.reason}", reason=ReasonCode.KILL_SWITCH)
+        self._stops.assert_may_place(self._leg, self._account, self._place)
         if self._account.session is None:
             raise _denied_by(self._account)
         self._check_alive()
@@ -277,17 +285,18 @@ class LegRunner:
         A leg whose SEND_BEGIN is on disk is found as SENDING by the next start, which treats it
         the same way.
         """
-        self._halt.engage(f"the journal cannot be written ({error})")
+        self._stops.journal_broke(str(error))
         record = self._leg.record
-        if record.state is LegState.SENDING:
-            record.state = LegState.UNKNOWN
-            record.unknown_since_us = now_us()
-        elif record.state in UNSENT:
-            record.state = LegState.LAPSED
-        record.reason = Reason(
+        reason = Reason(
             code=ReasonCode.KILL_SWITCH, message="the journal cannot be written; sending stopped"
         )
-        self._leg.believe(record)
+        believed = msgspec.structs.replace(record, reason=reason)
+        if record.state is LegState.SENDING:
+            believed.state = LegState.UNKNOWN
+            believed.unknown_since_us = now_us()
+        elif record.state in UNSENT:
+            believed.state = LegState.LAPSED
+        self._leg.believe(believed)
 
 
 def _reason_of(error: GatewayError) -> Reason:
@@ -297,6 +306,7 @@ def _reason_of(error: GatewayError) -> Reason:
         message=error.message,
         broker_code=error.broker_code,
         broker_message=error.broker_message,
+        details=error.details if isinstance(error, KillSwitchEngaged) else {},
         retryable=retryable,
     )
 

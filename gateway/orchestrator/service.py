@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -12,17 +12,22 @@ import msgspec
 
 from adapters.sdk.errors import Denied, LoginExpired, ReasonCode
 from adapters.sdk.models import BrokerOrder, Instrument, PlaceOrder
+from gateway.kill import KillSwitch
+from gateway.kill.switch import JOURNAL
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.actions import Actions, Change
+from gateway.orchestrator.book import BookView
+from gateway.orchestrator.cancelling import Canceller, NameContract
 from gateway.orchestrator.evidence import Echo, Evidence
-from gateway.orchestrator.halt import Halt
 from gateway.orchestrator.live import LiveLeg, LiveOrder
 from gateway.orchestrator.plan import FindInstrument, PlannedLeg, Planner
 from gateway.orchestrator.reconciler import Reconciler
 from gateway.orchestrator.runner import LegRunner
+from gateway.orchestrator.squaring import KILL_CLIENT
+from gateway.orchestrator.stops import Stops
 from gateway.orders.ids import TagMint, leg_id_of, new_order_id
 from gateway.orders.problems import Problem
-from gateway.orders.records import Leg, Order, Reason
+from gateway.orders.records import Leg, Order, Purpose, Reason
 from gateway.orders.request import OrderRequest, WaitFor, fingerprint
 from gateway.orders.states import (
     AT_BROKER,
@@ -39,6 +44,7 @@ log = logging.getLogger(__name__)
 SessionExpired = Callable[[Account, LoginExpired], None]
 T = TypeVar("T")
 _RECONCILER = "reconciler"
+_CANCELLED = "cancel_requested"
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +54,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str
     accounts: frozenset[str] | None = None
     request_id: str | None = None
+    may_operate: bool = False
 
     def allows(self, account: str) -> bool:
         return self.accounts is None or account in self.accounts
@@ -67,16 +74,22 @@ class OrderService:
         find_instrument: FindInstrument,
         *,
         boot_id: str,
-        halt: Halt,
+        kill: KillSwitch,
         on_session_expired: SessionExpired,
+        on_duplicate: Callable[[Account, str], None],
+        name_contract: NameContract,
     ) -> None:
+        self._on_duplicate = on_duplicate
         self._store = store
         self._accounts = accounts
         self._find_instrument = find_instrument
         self._mint = TagMint()
-        self._planner = Planner(accounts, groups, find_instrument, lambda: self._mint.mint())
+        self._kill = kill
+        self._stops = Stops(kill)
+        self._planner = Planner(
+            accounts, groups, find_instrument, lambda: self._mint.mint(), self._stops
+        )
         self._boot_id = boot_id
-        self._halt = halt
         self._on_session_expired = on_session_expired
         self._live: dict[str, LiveOrder] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -86,15 +99,25 @@ class OrderService:
         self._actions = Actions(
             self.instrument_of, self._look_now, on_session_expired, self._may_modify
         )
+        self.canceller = Canceller(
+            store, self._actions, self.read_book, name_contract, on_session_expired
+        )
         self._stopping = False
 
-    async def start(self) -> None:
-        """Take up what an earlier run left behind, by the rules of design section 3."""
+    async def start(self, unwritten: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Take up what an earlier run left behind, by the rules of design section 3.
+
+        `unwritten` is what that run could only keep in the emergency log.
+        """
+        cancelled = {line.get("leg_id") for line in unwritten if line.get("event") == _CANCELLED}
         self._mint = TagMint(await self._store.highest_tag())
         for order, legs in await self._store.load_open_orders():
             live = LiveOrder(order, legs, self._store)
             for leg in live.legs:
                 await self._recover(leg)
+                asked = leg.record.leg_id in cancelled and not leg.record.cancel_requested
+                if asked and leg.state not in TERMINAL:
+                    await leg.change(None, _CANCELLED, cancel_requested=True)
             self._adopt(live)
         for account in self._accounts.values():
             learned = await self._store.load_meta(f"echo:{account.id}")
@@ -120,9 +143,15 @@ class OrderService:
         self._reconcilers[account_id].wake()
 
     async def place(
-        self, caller: Caller, key: str, request: OrderRequest
+        self,
+        caller: Caller,
+        key: str,
+        request: OrderRequest,
+        purpose: Purpose = Purpose.CLIENT,
     ) -> tuple[LiveOrder, bool]:
         """Accept an order and start its legs; returns it and whether the key was used before.
+
+        What differs by account, the kill switch too, is that leg's result.
 
         Raises: `Problem` when the request as a whole is wrong; then the key is not consumed.
         """
@@ -130,16 +159,18 @@ class OrderService:
         try:
             if self._stopping:
                 raise Problem(503, "stopping", "the gateway is stopping; try again shortly")
-            if self._halt.engaged:
-                raise Problem(503, "kill_switch", f"sending is stopped: {self._halt.reason}")
-            planned = await self._planner.plan(request, caller.allows)
+            broken = self._kill.condition(JOURNAL)
+            if broken is not None:
+                raise Problem(503, "journal_broken", f"nothing was sent: {broken.reason}")
+            planned = await self._planner.plan(request, caller.allows, caller.key_id, purpose)
         except Problem:
             existing = await self._store.find_key(caller.client, key)
             if existing is not None:
                 return await self._replay(existing, mark), True
             raise
         # Shielded: a client that hangs up must not leave an order journalled but never started.
-        return await asyncio.shield(self._spawn(self._accept(caller, key, request, mark, planned)))
+        accepting = self._accept(caller, key, request, mark, planned, purpose)
+        return await asyncio.shield(self._spawn(accepting))
 
     async def _accept(
         self,
@@ -148,6 +179,7 @@ class OrderService:
         request: OrderRequest,
         mark: bytes,
         planned: list[PlannedLeg],
+        purpose: Purpose,
     ) -> tuple[LiveOrder, bool]:
         at = now_us()
         order = Order(
@@ -158,6 +190,8 @@ class OrderService:
             created_us=at,
             request=request,
             request_id=caller.request_id,
+            key_id=caller.key_id,
+            purpose=purpose,
         )
         legs: list[Leg] = []
         steps: list[list[tuple[LegState | None, LegState, LegEvent]]] = []
@@ -172,7 +206,7 @@ class OrderService:
             )
         except StoreBroken as error:
             self._unclaim(planned, legs)
-            self._halt.engage(str(error))
+            self._stops.journal_broke(str(error))
             raise Problem(
                 503, "journal_broken", f"nothing was sent: {error}", extra={"order_id": None}
             ) from error
@@ -231,6 +265,7 @@ class OrderService:
             steps.append((LegState.READY, LegState.DENIED, event))
         elif (
             plan.instrument is not None
+            and not plan.must_reduce
             and account.adapter.is_warm()
             and account.try_claim_twin(leg)
             and account.limiter.try_take(plan.instrument.exchange)
@@ -252,7 +287,7 @@ class OrderService:
             leg,
             account,
             place,
-            self._halt,
+            self._stops,
             self._boot_id,
             has_token=leg.state is LegState.SENDING,
             on_session_expired=self._on_session_expired,
@@ -321,7 +356,11 @@ class OrderService:
         await live.wait_until(lambda: all(leg.state in TERMINAL for leg in legs), wait_s)
 
     async def modify(
-        self, live: LiveOrder, changes: Mapping[str, Change], wait_s: float
+        self,
+        live: LiveOrder,
+        changes: Mapping[str, Change],
+        wait_s: float,
+        key_id: str | None = None,
     ) -> dict[str, str]:
         """Modify the legs at the accounts named; answers each leg id with what became of it.
 
@@ -329,7 +368,9 @@ class OrderService:
         """
         legs = [leg for leg in live.legs if leg.record.account in changes]
         tasks = {
-            leg.record.leg_id: self._spawn(self._modify_leg(leg, changes[leg.record.account]))
+            leg.record.leg_id: self._spawn(
+                self._modify_leg(leg, changes[leg.record.account], key_id)
+            )
             for leg in legs
         }
         if tasks:
@@ -338,20 +379,19 @@ class OrderService:
             leg_id: task.result() if task.done() else "unknown" for leg_id, task in tasks.items()
         }
 
-    async def _modify_leg(self, leg: LiveLeg, change: Change) -> str:
+    async def _modify_leg(self, leg: LiveLeg, change: Change, key_id: str | None) -> str:
         account = self._accounts.get(leg.record.account)
         if account is None:
             return "not_live"
         try:
-            return await self._actions.modify(leg, account, change)
+            return await self._actions.modify(leg, account, change, key_id)
         except Denied as error:
             await leg.change(None, "modify_denied", broker_message=error.message)
             return "refused"
 
-    def _may_modify(self, account: Account, leg: Leg, decreases: bool) -> None:
+    def _may_modify(self, leg: LiveLeg, key_id: str | None, decreases: bool) -> None:
         """Raise `Denied` for a modify that must not go out now; a decrease always may."""
-        if self._halt.engaged and not decreases:
-            raise Denied(f"sending is stopped: {self._halt.reason}", reason=ReasonCode.KILL_SWITCH)
+        self._stops.assert_may_modify(leg, key_id, decreases=decreases)
 
     def unresolved(self) -> list[tuple[LiveLeg, Account, Evidence]]:
         """Every leg whose fate is not proven, oldest first, with what was seen of it."""
@@ -403,6 +443,20 @@ class OrderService:
                 409, "not_unresolved", f"the leg is {leg.state}: it cannot be declared absent"
             )
         self.leg_done(leg)
+
+    async def read_book(self, account: Account) -> BookView | None:
+        """Read an account's book now and apply it; None when it could not be read."""
+        return await self._reconcilers[account.id].read()
+
+    async def place_closing(self, key: str, request: OrderRequest) -> LiveOrder:
+        """Place an order of the kill switch itself; one key is one order, whatever is asked now."""
+        existing = await self._store.find_key(KILL_CLIENT, key)
+        known = await self.find(existing.order_id) if existing else None
+        if known is not None:
+            return known
+        caller = Caller(client=KILL_CLIENT, key_id=KILL_CLIENT)
+        live, _ = await self.place(caller, key, request, Purpose.SQUARE_OFF)
+        return live
 
     async def _look_now(self, account: Account) -> bool:
         return await self._reconcilers[account.id].look_now()
@@ -456,7 +510,7 @@ class OrderService:
 
     def duplicate(self, account: Account, leg: LiveLeg, ids: list[str]) -> None:
         text = f"orders {', '.join(ids)} at {account.id} all carry one tag"
-        account.stopped = Reason(code=ReasonCode.KILL_SWITCH, message=text)
+        self._on_duplicate(account, text)
         self.alarm(account, "duplicate_detected", leg, text)
 
     def alarm(self, account: Account, event: str, leg: LiveLeg, text: str) -> None:

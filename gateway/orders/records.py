@@ -128,6 +128,13 @@ class Leg(msgspec.Struct, kw_only=True, omit_defaults=True):
         return max(self.quantity - self.filled_quantity - self.cancelled_quantity, 0)
 
 
+class Purpose(StrEnum):
+    """Who an order is for: a client, or the kill switch that closes positions."""
+
+    CLIENT = "client"
+    SQUARE_OFF = "square_off"
+
+
 class Order(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One intent of one client under one idempotency key."""
 
@@ -138,6 +145,8 @@ class Order(msgspec.Struct, kw_only=True, omit_defaults=True):
     created_us: int
     request: OrderRequest
     request_id: str | None = None
+    key_id: str | None = None
+    purpose: Purpose = Purpose.CLIENT
 
 
 def digits(tag: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
@@ -99,6 +99,10 @@ class InstrumentStore:
         """
         return await self._run(self._find, broker, instrument)
 
+    async def find_by_codes(self, broker: str, codes: Mapping[str, str]) -> Instrument | None:
+        """Return the one contract that has all these codes, or None. Walks the whole master."""
+        return await self._run(self._find_by_codes, broker, dict(codes))
+
     async def info(self) -> list[MasterInfo]:
         return await self._run(self._info)
 
@@ -135,6 +139,22 @@ class InstrumentStore:
         if not row[0]:
             raise AmbiguousInstrument(f"{instrument} could mean two contracts at {broker}")
         return _instrument(instrument, _decode(row[0]))
+
+    def _find_by_codes(self, broker: str, codes: dict[str, str]) -> Instrument | None:
+        longest = max(codes.values(), key=len, default="")
+        if not longest:
+            return None
+        rows: Any = self._connection.execute(
+            "SELECT i.instrument, i.data FROM masters m JOIN instruments i ON i.broker = m.broker"
+            " AND i.generation = m.generation WHERE m.broker=? AND instr(i.data, ?)",
+            (broker, msgspec.json.encode(longest)),
+        )
+        found = [
+            _instrument(instrument, row)
+            for instrument, row in ((name, _decode(data)) for name, data in rows)
+            if all(row.codes.get(name) == value for name, value in codes.items())
+        ]
+        return found[0] if len(found) == 1 else None
 
     def _info(self) -> list[MasterInfo]:
         rows: list[Any] = self._connection.execute(

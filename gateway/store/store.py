@@ -21,6 +21,7 @@ from gateway.secrets.api_keys import ApiKey
 from gateway.secrets.sealing import Keyring
 from gateway.store import journal, kill, sealed
 from gateway.store.audit import AuditChain, first_bad_row
+from gateway.store.emergency import EmergencyLog
 from gateway.store.journal import Existing, LegEvent, OrderFilter
 from gateway.store.kill import KillRow
 from gateway.store.schema import prepare
@@ -48,6 +49,7 @@ class Store:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self.path = path
+        self.emergency = EmergencyLog(path.parent)
         self._keyring = keyring
         connection = apsw.Connection(str(path))
         prepare(connection)
@@ -224,9 +226,16 @@ class Store:
     async def load_kills(self) -> list[tuple[Any, Any, Any, Any]]:
         return await self.read(kill.load_kills)
 
-    def merge_emergency(self, lines: list[dict[str, Any]]) -> asyncio.Future[int]:
-        """Take what was kept while the journal was broken into the audit log, each line once."""
-        return self.write(lambda c: kill.merge_emergency(c, self._chain, lines))
+    async def merge_emergency(self) -> list[dict[str, Any]]:
+        """Take what was kept while the journal was broken into the audit log, each line once.
+
+        Returns the lines, oldest first. Raises: `StoreBroken`; the file then stays.
+        """
+        lines = list(self.emergency.lines())
+        if lines:
+            await self.write(lambda c: kill.merge_emergency(c, self._chain, lines))
+            self.emergency.clear()
+        return lines
 
     async def load_meta(self, name: str) -> str | None:
         """Return a small fact that was kept, or None."""

@@ -67,13 +67,13 @@ async def test_health_needs_no_key(one):
 
 
 async def test_readyz_says_no_when_nothing_may_be_sent(one):
-    one.gateway.halt.engage("test")
+    one.gateway.kill.switch.set_condition("journal", "test")
 
     assert (await one.call("GET", "/readyz", key="")).status == 503
     refused = await one.place(accounts=["fyers-main"])
     assert (refused.status, refused.json["code"], refused.json["sent"]) == (
         503,
-        "kill_switch",
+        "journal_broken",
         False,
     )
     assert one.ledger("fyers") == []
