@@ -186,6 +186,10 @@ class Breaker:
         if self.state is not BreakerState.ISOLATED:
             self._move(BreakerState.ISOLATED, reason, actor)
 
+    def restore_hold(self, reason: str) -> None:
+        """Hold it as it was held before a restart, which is no change."""
+        self.state, self.reason = BreakerState.ISOLATED, reason
+
     def reset(self, reason: str, actor: dict[str, Any] | None = None) -> None:
         """Close it and forget what was counted."""
         self._clear()

@@ -223,7 +223,8 @@ class Limits:
 
     def seed_orders(self, times: Sequence[float]) -> None:
         """Count order messages of the run before this one; `times` are sorted."""
-        self._recent_orders = list(times)
+        recent = self.clock() - 2 * _EXCHANGE_S
+        self._recent_orders = [at for at in times if at > recent]
         for window in self._for_orders:
             if window.scope is RateScope.ORDERS:
                 _fill(window, times)

@@ -49,6 +49,11 @@ def find_mistakes(
 
 def _server(server: Server) -> Iterator[Finding]:
     host, tls = server.host, server.tls
+    rates = server.rate_limits
+    if rates.orders_per_second > rates.requests_per_second:
+        problem = f"{rates.orders_per_second} orders are more than the requests of a second"
+        fix = f"Lower it to {rates.requests_per_second} or less, or raise requests_per_second"
+        yield ("server", "rate_limits", "orders_per_second"), problem, fix
     path: Path = ("server", "tls")
     if not is_loopback(host):
         if not _is_address(host) and not _HOST_NAME.fullmatch(host):
@@ -92,6 +97,11 @@ def _account(
         kinds = _listed(capabilities.login_kinds)
         fix = f"Use one of {kinds}, or leave it out" if kinds else "Leave it out"
         yield (*path, "login"), problem, fix
+    practice = all(_is_local(account.base_urls.get(name, "")) for name in capabilities.hosts)
+    if account.limits.broker_windows == "ignore" and not practice:
+        problem = "a broker blocks accounts that exceed its limits"
+        fix = "Leave it at enforce; only simulators on this machine may be called without limits"
+        yield (*path, "limits", "broker_windows"), problem, fix
     for name, url in account.base_urls.items():
         place = (*path, "base_urls", name)
         if name not in capabilities.hosts:
@@ -131,6 +141,13 @@ def _unknown_account(path: Path, name: str, ids: list[str]) -> Finding:
     known = _listed(each for each in ids if each)
     fix = f"Use one of {known}" if known else "Add it under accounts"
     return path, f"{_quoted(name)} is not an account here", fix
+
+
+def _is_local(url: str) -> bool:
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
 
 
 def _is_address(host: str) -> bool:

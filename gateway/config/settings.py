@@ -60,12 +60,20 @@ class Tls(_Section):
     client_ca: Path | None = None
 
 
+class RateLimits(_Section):
+    """How often each API key may call. Brokers' limits are another matter: `Limits`."""
+
+    requests_per_second: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    orders_per_second: Annotated[int, Field(ge=1, le=100_000)] = 500
+
+
 class Server(_Section):
     """Where the API listens. Port 0 lets the system choose one."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     tls: Tls = Tls()
+    rate_limits: RateLimits = RateLimits()
 
 
 class Logging(_Section):
@@ -75,10 +83,12 @@ class Logging(_Section):
 class Limits(_Section):
     """`orders_per_second`: place, modify and cancel together, per exchange segment.
 
-    Where the file has none, the loader puts the adapter's own figure in.
+    Where the file has none, the loader puts the adapter's own figure in. `broker_windows`:
+    whether the broker's limits by minute, hour and day are kept to.
     """
 
     orders_per_second: Annotated[int, Field(ge=1, le=1000)] = 8
+    broker_windows: Literal["enforce", "ignore"] = "enforce"
 
 
 class ProtectBand(_Section):

@@ -203,6 +203,16 @@ GOOD = "accounts: [{id: a, broker: fyers}, {id: b, broker: mstock}, {id: p, brok
             "set the account's algo_id",
         ),
         (
+            "accounts: [{id: a, broker: fyers, limits: {broker_windows: ignore}}]",
+            "accounts[0].limits.broker_windows",
+            "Leave it at enforce",
+        ),
+        (
+            "server: {rate_limits: {requests_per_second: 5, orders_per_second: 6}}",
+            "server.rate_limits.orders_per_second",
+            "Lower it to 5 or less",
+        ),
+        (
             "accounts: [{id: a, broker: paper, limits: {orders_per_second: 8.5}}]",
             "accounts[0].limits.orders_per_second",
             "not a whole number",
@@ -293,6 +303,22 @@ def test_protect_band_up_to_its_bounds_is_accepted(
 def test_rate_above_ten_is_accepted_with_an_algo_id(brokers: Brokers, tmp_path: Path) -> None:
     text = "accounts: [{id: a, broker: paper, algo_id: X1, limits: {orders_per_second: 20}}]"
     assert 20 == load(tmp_path, text, brokers).account("a").limits.orders_per_second
+
+
+def test_windows_are_ignored_where_every_host_is_a_simulator_here(
+    brokers: Brokers, tmp_path: Path
+) -> None:
+    hosts = dict.fromkeys(brokers["mstock"].hosts, "http://127.0.0.1:9")
+    accounts = [
+        {
+            "id": "a",
+            "broker": "mstock",
+            "base_urls": hosts,
+            "limits": {"broker_windows": "ignore"},
+        }
+    ]
+    loaded = load(tmp_path, yaml.safe_dump({"accounts": accounts}), brokers)
+    assert "ignore" == loaded.account("a").limits.broker_windows
 
 
 def test_other_machines_are_served_with_tls(brokers: Brokers, tmp_path: Path) -> None:
