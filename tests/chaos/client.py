@@ -234,7 +234,7 @@ def _order(dice: random.Random, contract: Contract) -> dict[str, Any]:
         "price": str(price),
         "strategy": "chaos",
         "wait_ms": dice.choice((0, 500, 3000)),
-        "ttl_ms": dice.choice((1000, 5000, 10_000)),
+        "ttl_ms": dice.choice((500, 2000, 5000)),
     }
 
 

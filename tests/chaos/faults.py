@@ -23,6 +23,7 @@ _PLACE: tuple[tuple[float, Action, dict[str, Any]], ...] = (
     (2, Action.STATUS, {"status": 500, "body": '{"status":"error"}'}),
     (2, Action.REJECT, {}),
     (1, Action.RATE_LIMIT, {"accepted": False}),
+    (1, Action.RATE_LIMIT, {"accepted": True}),
     (0.3, Action.SESSION_EXPIRED, {"accepted": False, "expire": True}),
     (6, Action.ACCEPT_THEN_RESET, {}),
     (4, Action.ACCEPT_THEN_CLOSE, {}),
@@ -41,7 +42,13 @@ _PLACE: tuple[tuple[float, Action, dict[str, Any]], ...] = (
     (3, Action.SLOW_ANSWER, {"ms": 300}),
 )
 # The broker makes two orders of one request: the account then stops by itself.
-DOUBLED: tuple[float, Action, dict[str, Any]] = (1, Action.DUPLICATE, {})
+DOUBLED: tuple[float, Action, dict[str, Any]] = (3, Action.DUPLICATE, {})
+# Fyers' dossier does not prove that a place answered so made nothing; those of the others do.
+EXPIRED_YET_TAKEN: tuple[float, Action, dict[str, Any]] = (
+    0.3,
+    Action.SESSION_EXPIRED,
+    {"accepted": True},
+)
 _READ: tuple[tuple[float, Action, dict[str, Any]], ...] = (
     (2, Action.BOOK_FAIL, {"status": 500}),
     (2, Action.BOOK_LAG, {"ms": 500}),
@@ -77,7 +84,7 @@ NOT_TRANSIENT = frozenset({Action.REJECT.value, Action.DUPLICATE.value})
 class Storm(FaultPlan):
     """A fault plan that also strikes by chance while `raging`. Only kinds of trading calls.
 
-    `on_struck` is told of every fault, the scripted ones too.
+    `on_struck` is told of every fault, the scripted ones too. `extras` join those of a place.
     """
 
     def __init__(
@@ -87,13 +94,13 @@ class Storm(FaultPlan):
         *,
         place_rate: float,
         other_rate: float,
-        doubles: bool = False,
+        extras: tuple[tuple[float, Action, dict[str, Any]], ...] = (),
     ) -> None:
         super().__init__()
         self.raging = False
         self._on_struck = on_struck
         self._random = random.Random(seed)
-        place = (*_PLACE, DOUBLED) if doubles else _PLACE
+        place = (*_PLACE, *extras)
         self._tables: dict[CallKind, tuple[float, list[float], list[Applied]]] = {
             kind: (rate, [weight for weight, _, _ in table], [fill_in(a, p) for _, a, p in table])
             for kinds, rate, table in (

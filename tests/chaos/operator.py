@@ -73,18 +73,20 @@ class Operator:
         rows = reply.json.get("unresolved", [])
         return [row["leg"]["leg_id"] for row in rows]
 
-    async def engage(self, scope: str, target: str | None, level: str) -> None:
+    async def engage(self, scope: str, target: str | None, level: str) -> bool:
+        """Engage the kill switch; False when there is none."""
         body = {"scope": scope, "target": target, "level": level, "reason": "chaos"}
         reply = await self.post("/v1/kill-switch/engage", body)
         self._history.note(
             Did.ENGAGED, NAME, status=reply.status, scope=scope, target=target, level=level
         )
+        return reply.status == 200
 
-    async def release(self, scope: str, target: str | None) -> None:
+    async def release(self, scope: str, target: str | None) -> bool:
         # Noted before it is asked for: from here on orders may go out again.
         self._history.note(Did.RELEASED, NAME, scope=scope, target=target)
         body = {"scope": scope, "target": target, "reason": "chaos", "confirm": "RELEASE"}
-        await self.post("/v1/kill-switch/release", body)
+        return (await self.post("/v1/kill-switch/release", body)).status == 200
 
     async def _release(self) -> None:
         """Lift the stops that the gateway set by itself."""

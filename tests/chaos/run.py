@@ -28,40 +28,22 @@ from gateway.orders.times import IST
 from gateway.secrets.master_key import generate_master_key, write_key_file
 from gateway.secrets.sealing import Keyring
 from gateway.store import Store
-from tests.chaos.checker import DECLARED, Violation, judge
+from tests.chaos.checker import DECLARED, judge
 from tests.chaos.client import Intent, Script, intents
 from tests.chaos.evidence import AccountInfo, Crash, Evidence, LedgerOrder
 from tests.chaos.history import History, now_us
 from tests.chaos.http import NoReply
 from tests.chaos.journal import read_journal, verify_audit
 from tests.chaos.operator import Operator, control
+from tests.chaos.plan import Outcome, Plan
 from tests.chaos.processes import Brokers, GatewayProcess, free_port
-from tests.chaos.score import Score, score
+from tests.chaos.report import write_report
+from tests.chaos.score import score
 from tests.chaos.simulators import AccountSpec, Seen, Spec
 
 _ROWS = 1500
 _SETTLE_S = 120.0
 _DEATHS = ("random", "random", "checkpoint", *failpoints.POINTS)
-
-
-class Plan(msgspec.Struct, kw_only=True, frozen=True):
-    """What to run. `scale` divides the gateway's waits (see `gateway.orchestrator.pace`)."""
-
-    orders: int = 150
-    kills: int = 6
-    seed: int = 1
-    scripts: int = 8
-    place_rate: float = 0.3
-    other_rate: float = 0.15
-    scale: float = 20.0
-    calm_share: float = 0.15
-    doubles: bool = False
-
-
-class Outcome(msgspec.Struct, kw_only=True):
-    score: Score
-    violations: list[Violation]
-    took_s: float
 
 
 def accounts(plan: Plan) -> list[tuple[AccountSpec, AccountInfo, dict[str, Any]]]:
@@ -184,13 +166,16 @@ class Chaos:
         self._history.phase = "faults"
         await self._brokers.tell("rage")
         watch = asyncio.create_task(self._operator.watch())
-        killer = asyncio.create_task(self._kill(plan.kills, max(len(work) - first, 1)))
-        await self._trade(work[first:])
-        await killer
-        self._history.phase = "settling"
-        await self._brokers.tell("calm")
-        await self._wait_until(self._settled, _SETTLE_S)
-        watch.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._kill(plan.kills, max(len(work) - first, 1)))
+                group.create_task(self._stop_orders(plan.stops, len(work)))
+                group.create_task(self._trade(work[first:]))
+            self._history.phase = "settling"
+            await self._brokers.tell("calm")
+            await self._wait_until(self._settled, _SETTLE_S)
+        finally:
+            watch.cancel()
         return await self._collect()
 
     async def _trade(self, work: list[Intent]) -> None:
@@ -202,7 +187,7 @@ class Chaos:
 
         Every start arms the place where that process is to die.
         """
-        begun = sum(script.done for script in self._scripts)
+        begun = self._done()
         step = max(orders // (count + 1), 1)
         point = "random"
         for number in range(1, count + 1):
@@ -216,7 +201,7 @@ class Chaos:
         """Wait for the armed death; help along when it is late. Returns how it came."""
         patience = time.monotonic() + 60
         while self._gateway.alive:
-            done = sum(script.done for script in self._scripts)
+            done = self._done()
             late = done > goal + 2 * (last - goal) // 10 + 5
             if done >= last or time.monotonic() > patience or (done >= goal and point == "random"):
                 break
@@ -228,6 +213,30 @@ class Chaos:
         await asyncio.sleep(self._dice.uniform(0, 0.5))
         self._gateway.kill()
         return "random"
+
+    def _done(self) -> int:
+        return sum(script.done for script in self._scripts)
+
+    async def _stop_orders(self, count: int, orders: int) -> None:
+        """Engage the kill switch for a moment, now everywhere, now for one account."""
+        for number in range(1, count + 1):
+            goal = int(orders * number / (count + 1))
+            while self._done() < goal:
+                await asyncio.sleep(0.02)
+            account = self._dice.choice([info.id for _, info, _ in self._accounts])
+            scope, target = self._dice.choice((("global", None), ("account", account)))
+            if not await self._patiently(self._operator.engage, scope, target, "HALT_NEW"):
+                return
+            await asyncio.sleep(self._dice.uniform(0.3, 1.0))
+            await self._patiently(self._operator.release, scope, target)
+
+    async def _patiently(self, act: Any, *arguments: Any) -> bool:
+        """Repeat what only a gateway that runs can do; False when it has no such thing."""
+        while True:
+            try:
+                return bool(await act(*arguments))
+            except NoReply:
+                await asyncio.sleep(0.1)
 
     def _armed(self, point: str, step: int) -> str:
         if point in ("", "random"):
@@ -338,8 +347,6 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{violation.invariant}: {violation.what}\n")
     sys.stdout.write(outcome.score.line() + "\n")
     if given.report:
-        from tests.chaos.report import write_report
-
         write_report(given.report, plan, outcome)
     return 1 if outcome.violations else 0
 

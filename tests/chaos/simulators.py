@@ -28,7 +28,14 @@ from adapters.sdk.simulator.faults import Effects
 from adapters.sdk.simulator.faulty import FaultyCall
 from gateway.orders.states import LegState
 from tests.chaos.evidence import Arrival, Message, Read, Struck
-from tests.chaos.faults import HARMLESS_TO_READS, TAG, Storm, name_of
+from tests.chaos.faults import (
+    DOUBLED,
+    EXPIRED_YET_TAKEN,
+    HARMLESS_TO_READS,
+    TAG,
+    Storm,
+    name_of,
+)
 
 _ORDER_MESSAGES = (CallKind.PLACE, CallKind.MODIFY, CallKind.CANCEL)
 _BOOKS = (CallKind.BOOK, CallKind.ORDER)
@@ -81,12 +88,15 @@ class Observed:
         self._reader: apsw.Connection | None = None
         self._under_way: str | None = None
         self._last_read: Read | None = None
+        extras = (DOUBLED,) if spec.doubles else ()
+        if spec.broker == "fyers":
+            extras = (*extras, EXPIRED_YET_TAKEN)
         self.storm = Storm(
             spec.seed,
             self._struck,
             place_rate=spec.place_rate,
             other_rate=spec.other_rate,
-            doubles=spec.doubles,
+            extras=extras,
         )
         self.simulator.faults = self.storm
         self._place, self._record = self.simulator.engine.place, self.simulator.record
