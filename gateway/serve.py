@@ -51,6 +51,7 @@ async def serve(
     stop = stop or asyncio.Event()
     _stop_on_signals(stop)
     gateway = Gateway(settings, plugins, keyring)
+    _kill_on_signal(gateway)
     try:
         await gateway.start()
         server = settings.server
@@ -83,6 +84,14 @@ async def serve(
 
 async def _first(*tasks: asyncio.Task[object] | asyncio.Task[None] | asyncio.Task[bool]) -> None:
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _kill_on_signal(gateway: Gateway) -> None:
+    """SIGUSR1 halts everything new, also for a person who has no key and no client at hand."""
+    with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGUSR1, gateway.signalled, signal.SIGUSR1.name
+        )
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

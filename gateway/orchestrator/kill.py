@@ -70,9 +70,16 @@ class KillService:
         self._unreadable: list[tuple[str, str]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._changing = asyncio.Lock()
+        self._loaded = asyncio.Event()
 
     async def load(self) -> None:
         """Take up what earlier runs kept. Whatever cannot be read counts as engaged, globally."""
+        try:
+            await self._load()
+        finally:
+            self._loaded.set()
+
+    async def _load(self) -> None:
         if self.file.look():
             await self._audit_file(True, "")
         try:
@@ -116,12 +123,14 @@ class KillService:
         reason: str,
         actor: dict[str, Any],
         source: str = "api",
+        began: float | None = None,
     ) -> Engaged:
         """Throw the switch: in force when this is first awaited, durable when it returns.
 
-        Never lowers a level: what stands higher at this scope and target stays as it is.
+        Never lowers a level: what stands higher at this scope and target stays as it is. `began`
+        is when it was asked for (`time.perf_counter`).
         """
-        thrown = self._throw(scope, target, level, reason, actor, source)
+        thrown = self._throw(scope, target, level, reason, actor, source, began)
         # Shielded: a client that hangs up must not leave the switch thrown but not kept.
         thrown.persisted = await asyncio.shield(self._spawn(self._keep(thrown, level, reason)))
         return thrown
@@ -212,8 +221,9 @@ class KillService:
         reason: str,
         actor: dict[str, Any],
         source: str,
+        began: float | None = None,
     ) -> Engaged:
-        began = time.perf_counter()
+        began = time.perf_counter() if began is None else began
         standing = self.switch.at(scope, target)
         if standing is not None and standing.level.rank > level.rank:
             engagement = standing
@@ -254,7 +264,10 @@ class KillService:
 
     async def _keep(self, thrown: Engaged, level: Level, reason: str) -> bool:
         """Write the engagement; False when only memory and the emergency log have it."""
-        engagement = thrown.engagement
+        # A signal may come before it is known what is on disk, and that may stand higher.
+        await self._loaded.wait()
+        place = thrown.engagement.place
+        engagement = self.switch.at(*place) or thrown.engagement
         audit = {
             "event": "engaged",
             "id": engagement.id,
