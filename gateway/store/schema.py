@@ -28,6 +28,11 @@ CREATE TABLE idempotency (
     PRIMARY KEY (client, key)
 ) WITHOUT ROWID;
 
+CREATE TABLE baskets (
+    basket_id TEXT PRIMARY KEY, client TEXT NOT NULL, created_us INTEGER NOT NULL,
+    data BLOB NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE legs (
     order_id TEXT NOT NULL,
     n INTEGER NOT NULL,
