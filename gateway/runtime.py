@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,16 @@ from gateway.api.admin import AdminRoutes
 from gateway.api.app import build_app
 from gateway.api.audit import AuditRoutes
 from gateway.api.auth import Keys
+from gateway.api.breakers import BreakerRoutes
+from gateway.api.cancel import CancelRoutes
+from gateway.api.kill import KillRoutes
 from gateway.api.openapi import openapi_route
 from gateway.api.orders import OrderRoutes
+from gateway.api.ratelimit import KeyLimits, KeyRates
 from gateway.api.routing import Route
 from gateway.api.sessions import SessionRoutes
 from gateway.api.unresolved import UnresolvedRoutes
+from gateway.calls.journal import BreakerJournal, RecentCalls
 from gateway.config import Settings, adapter_context
 from gateway.instruments import InstrumentService
 from gateway.kill import Engagement, KillFile, KillSwitch, Scope
@@ -40,6 +46,7 @@ log = logging.getLogger(__name__)
 
 JOURNAL = "journal.db"
 INSTRUMENTS = "instruments.db"
+CALLS = "calls.json"
 
 
 class Gateway:
@@ -58,7 +65,12 @@ class Gateway:
         }
         self.instruments = InstrumentService(self._instrument_store, self.accounts, data_dir)
         self.keys = Keys(self.store)
+        calls = {account.id: account.calls for account in self.accounts.values()}
+        self.breakers = BreakerJournal(self.store, calls)
+        self._recent_calls = RecentCalls(self.store, data_dir / CALLS, calls)
         self.sessions = SessionManager(self.store, self.accounts, self._session_active)
+        for account in self.accounts.values():
+            account.calls.on_login_expired = partial(self.sessions.session_expired, account)
         self.orders = OrderService(
             self.store,
             self.accounts,
@@ -70,6 +82,7 @@ class Gateway:
             on_duplicate=self._duplicate,
             name_contract=self.instruments.find_by_codes,
         )
+        self._cancel_routes = CancelRoutes(self.orders.canceller, self.accounts, settings.groups)
         self._square_off = SquareOff(
             self.accounts,
             self.instruments.find_by_codes,
@@ -92,6 +105,9 @@ class Gateway:
         await self.kill.load()
         await self.keys.load()
         await self.sessions.load()
+        await self.breakers.load()
+        await self._recent_calls.load()
+        self._spawn(self._recent_calls.keep())
         await self.orders.start(await self.store.merge_emergency())
         self.kill.start()
         for account in self.accounts.values():
@@ -101,11 +117,13 @@ class Gateway:
     async def stop(self) -> None:
         """Let orders on the wire finish, then close everything. Safe to call once."""
         await self.kill.stop()
+        await self._cancel_routes.stop()
         await self.orders.stop()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         for account in self.accounts.values():
+            account.calls.close()
             await account.adapter.close()
         self._instrument_store.close()
         self.store.close()
@@ -113,6 +131,8 @@ class Gateway:
     def routes(self) -> list[Route]:
         routes = [
             *OrderRoutes(self.orders, self.store).routes(),
+            *self._cancel_routes.routes(),
+            *KillRoutes(self.kill, self.accounts, self.keys).routes(),
             *UnresolvedRoutes(self.orders).routes(),
             *SessionRoutes(self.sessions, self.accounts).routes(),
             *AdminRoutes(
@@ -125,11 +145,19 @@ class Gateway:
                 self.instruments.refresh,
             ).routes(),
             *AuditRoutes(self.store).routes(),
+            *BreakerRoutes(self.accounts, self.breakers).routes(),
         ]
         return [*routes, openapi_route(routes, program_version())]
 
     def app(self) -> Application:
-        return build_app(self.routes(), self.keys)
+        rates = self.settings.server.rate_limits
+        limits = KeyLimits(
+            KeyRates(
+                requests_per_second=rates.requests_per_second,
+                orders_per_second=rates.orders_per_second,
+            )
+        )
+        return build_app(self.routes(), self.keys, limits)
 
     def _session_active(self, account_id: str) -> None:
         """A session came up: stand a connection ready, look up old orders, load its master."""
@@ -180,6 +208,7 @@ def _account(config: Any, plugin: AdapterPlugin) -> Account:
         orders_per_second=min(
             config.limits.orders_per_second, plugin.capabilities.orders_per_second
         ),
+        broker_windows=config.limits.broker_windows == "enforce",
         market_orders=config.market_orders,
         protect_band={"EQ": band.EQ, "FUT": band.FUT, "OPT": band.OPT},
         exclusive=config.exclusive,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
@@ -12,6 +13,8 @@ import msgspec
 from adapters.sdk.models import Instrument, InstrumentType, OptionType
 from gateway.api.auth import Keys
 from gateway.api.routing import Answer, Call, Route
+from gateway.calls.breaker import BreakerState, CallClass
+from gateway.calls.limits import WindowView
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.kill import KillService
 from gateway.orders.problems import Problem
@@ -22,6 +25,14 @@ from gateway.sessions.manager import SessionManager, SessionView
 from gateway.store import Store
 
 
+class LimitsView(msgspec.Struct, kw_only=True):
+    """`paused_s`: how long the broker's own rate-limit answer still holds orders and reads back."""
+
+    orders_per_second: int
+    paused_s: float
+    windows: list[WindowView]
+
+
 class AccountView(msgspec.Struct, kw_only=True):
     account: str
     broker: str
@@ -30,6 +41,8 @@ class AccountView(msgspec.Struct, kw_only=True):
     unresolved: int
     open_legs: int
     ready: bool
+    breakers: dict[CallClass, BreakerState]
+    limits: LimitsView
 
 
 class AccountList(msgspec.Struct):
@@ -217,6 +230,14 @@ class AdminRoutes:
             session=self._sessions.view(account.id),
             unresolved=sum(1 for leg in legs if leg.state in UNPROVEN),
             open_legs=len(legs),
+            breakers={
+                name: breaker.state for name, breaker in account.calls.health.breakers.items()
+            },
+            limits=LimitsView(
+                orders_per_second=account.policy.orders_per_second,
+                paused_s=round(account.calls.limits.pause.left_s(time.monotonic()), 3),
+                windows=account.calls.limits.views(),
+            ),
             ready=account.obstacle() is None and self._kill.on(account) is None,
         )
 

@@ -15,6 +15,7 @@ from blacksheep import Application, Content, Request, Response, Router
 
 from gateway.api.auth import Keys, control_caller
 from gateway.api.problems import plain_problem, problem_answer
+from gateway.api.ratelimit import Headers, KeyLimits, kind_of
 from gateway.api.routing import MAX_BODY_BYTES, Answer, Call, Route, encode
 from gateway.orders.problems import Problem
 from gateway.store import StoreBroken
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 CONTROL_SCOPE = "brokergate.control"
 _REQUEST_ID = b"X-Request-Id"
+_NO_QUOTA: Headers = []
 _COMMON_HEADERS = [(b"Cache-Control", b"no-store"), (b"X-Content-Type-Options", b"nosniff")]
 
 ASGI = Callable[
@@ -35,12 +37,12 @@ ASGI = Callable[
 ]
 
 
-def build_app(routes: Iterable[Route], keys: Keys) -> Application:
+def build_app(routes: Iterable[Route], keys: Keys, limits: KeyLimits) -> Application:
     """Make the application; it still has to be started by the server."""
     app = Application(router=Router(), show_error_details=False)
     methods: dict[str, set[str]] = {}
     for route in routes:
-        app.router.add(route.method, route.path, _endpoint(route, keys))
+        app.router.add(route.method, route.path, _endpoint(route, keys, limits))
         methods.setdefault(route.path, set()).add(route.method)
 
     async def unknown(request: Request) -> Response:
@@ -87,11 +89,15 @@ def without_lifespan(app: ASGI) -> ASGI:
     return asgi
 
 
-def _endpoint(route: Route, keys: Keys) -> Callable[[Request], Awaitable[Response]]:
-    on_order_route = route.path.startswith(("/v1/orders", "/v1/baskets", "/v1/positions"))
+def _endpoint(
+    route: Route, keys: Keys, limits: KeyLimits
+) -> Callable[[Request], Awaitable[Response]]:
+    on_order_route = route.path.startswith(("/v1/order", "/v1/baskets", "/v1/positions"))
+    kind = kind_of(route)
 
     async def endpoint(request: Request) -> Response:
         request_id = _request_id(request)
+        quota: Headers = []
         try:
             call = Call(
                 method=route.method,
@@ -113,6 +119,7 @@ def _endpoint(route: Route, keys: Keys) -> Callable[[Request], Awaitable[Respons
                     call.caller = keys.authenticate(
                         call.headers.get("authorization"), route, request_id
                     )
+                    quota = limits.take(call.caller.key_id, kind)
             if route.method != "GET":
                 call.body = await _body(request, call.headers)
             answer = await route.handler(call)
@@ -127,7 +134,7 @@ def _endpoint(route: Route, keys: Keys) -> Callable[[Request], Awaitable[Respons
             # What a handler had already started is not known here, so nothing is claimed.
             internal = Problem(500, "internal_error", "an internal error; see the log", sent=None)
             answer = problem_answer(internal, request_id, on_order_route=on_order_route)
-        return _respond(answer, request_id)
+        return _respond(answer, request_id, quota)
 
     return endpoint
 
@@ -159,9 +166,9 @@ async def _body(request: Request, headers: dict[str, str]) -> bytes:
     return b"".join(parts)
 
 
-def _respond(answer: Answer, request_id: str) -> Response:
+def _respond(answer: Answer, request_id: str, quota: Headers = _NO_QUOTA) -> Response:
     body = answer.body if isinstance(answer.body, bytes) else encode(answer.body)
-    headers = [(_REQUEST_ID, request_id.encode()), *_COMMON_HEADERS, *answer.headers]
+    headers = [(_REQUEST_ID, request_id.encode()), *_COMMON_HEADERS, *answer.headers, *quota]
     content = Content(answer.content_type, body) if answer.status != 204 else None
     return Response(answer.status, headers, content)
 

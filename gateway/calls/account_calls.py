@@ -140,18 +140,24 @@ class AccountCalls:
         return await self._run(permit, self._adapter.modify_order(session, change, permit))
 
     async def cancel_order(
-        self, session: Session, ref: OrderRef, gate: SendGate, exchange: str
+        self,
+        session: Session,
+        ref: OrderRef,
+        gate: SendGate,
+        exchange: str,
+        *,
+        wait_s: float = _CANCEL_WAIT_S,
     ) -> CancelRequested:
         """Ask for one cancel, once. No breaker stops it; its own only makes it wait a moment.
 
-        Raises: `Denied` when there was no room for half a minute.
+        Raises: `Denied` when there was no room for `wait_s`.
         """
         breaker = self.health.cancel
         trial = breaker.enter()
         if trial is None:
             await asyncio.sleep(_CANCEL_PAUSE_S)
         windows = self.limits.for_orders(exchange)
-        deadline = self._clock() + _CANCEL_WAIT_S
+        deadline = self._clock() + wait_s
         permit = await self._admit(
             Priority.CANCEL, breaker, windows, deadline, trial or False, exchange
         )
@@ -200,6 +206,10 @@ class AccountCalls:
     async def prove_session(self, session: Session) -> str:
         """Read whose session it is, once: a part of logging in."""
         return await self.read(lambda: self._adapter.prove_session(session), Priority.RECONCILE)
+
+    async def logout(self, session: Session) -> None:
+        """End the session at the broker, once."""
+        await self.read(lambda: self._adapter.logout(session), Priority.RECONCILE)
 
     async def read(
         self,

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import apsw
 import msgspec
 
 from gateway.calls.account_calls import AccountCalls
@@ -102,12 +101,12 @@ class RecentCalls:
     async def load(self) -> None:
         """Fill the windows with what the run before this one sent."""
         now, wall = time.monotonic(), time.time()
-        orders = await self._store.read(lambda c: _sends_since(c, _earliest(wall)))
+        orders = await self._store.sends_since(int(_earliest(wall) * 1_000_000))
         kept, at, is_whole = self._read()
         for account_id, calls in self._calls.items():
             sends = sorted(
-                min(now, now if wall - sent < _LINGER_S else now - (wall - sent))
-                for sent in orders.get(account_id, ())
+                now if wall - sent_us / 1e6 < _LINGER_S else now - (wall - sent_us / 1e6)
+                for sent_us in orders.get(account_id, ())
             )
             calls.limits.seed_orders(sends)
             reads = [now - max(wall - sent, 0.0) for sent in kept.get(account_id, ())]
@@ -172,18 +171,3 @@ class _File(msgspec.Struct):
 def _earliest(wall: float) -> float:
     """The begin of the longest window: today's midnight in IST, or an hour ago."""
     return min(wall - (wall + _IST_S) % DAY_S, wall - 3600)
-
-
-def _sends_since(connection: apsw.Connection, since: float) -> dict[str, list[float]]:
-    """Read when each account's order messages of lately were about to go out, as wall times."""
-    sends: dict[str, list[float]] = {}
-    rows: Any = connection.execute("SELECT at_us, kind, account, body FROM audit ORDER BY seq DESC")
-    for at_us, kind, account, body in rows:
-        if at_us < since * 1_000_000:
-            break
-        if kind == "leg" and account and any(mark in body for mark in _BEGINS):
-            sends.setdefault(account, []).append(at_us / 1_000_000)
-    return sends
-
-
-_BEGINS = (b'"event":"send_begin"', b'"event":"cancel_begin"', b'"event":"modify_begin"')

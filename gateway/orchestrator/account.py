@@ -12,9 +12,9 @@ import msgspec
 from adapters.sdk.errors import ReasonCode
 from adapters.sdk.interface import Adapter, AdapterPlugin, TagEcho
 from adapters.sdk.models import BrokerOrder, Instrument, Session, Side
+from gateway.calls.account_calls import AccountCalls
 from gateway.orchestrator.book import final_state
 from gateway.orchestrator.evidence import Echo, Evidence
-from gateway.orchestrator.limiter import OrderLimiter
 from gateway.orchestrator.live import LiveLeg
 from gateway.orchestrator.pace import Pace, pace_for
 from gateway.orders.records import Leg, Reason
@@ -29,6 +29,7 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The part of an account's configuration that orders are judged by."""
 
     orders_per_second: int = 8
+    broker_windows: bool = True
     market_orders: str = "protect"
     protect_band: Mapping[str, Decimal] = {}
     exclusive: bool = False
@@ -47,6 +48,7 @@ class Finished(msgspec.Struct, frozen=True):
 class Account:
     """What the orchestrator knows of an account. `session` is set and cleared by the sessions.
 
+    `calls` is the way to the broker; of the adapter itself only what needs no network is used.
     `recovered` is False until the legs that a restart left in doubt were looked up once.
     `first_seen_us` maps broker order ids to the begin of the first good read that showed them.
     """
@@ -60,7 +62,14 @@ class Account:
         self.policy = policy
         self.session: Session | None = None
         self.session_problem: Reason | None = None
-        self.limiter = OrderLimiter(policy.orders_per_second)
+        self.calls = AccountCalls(
+            account_id,
+            adapter,
+            plugin.capabilities,
+            orders_per_second=policy.orders_per_second,
+            broker_windows=policy.broker_windows,
+            current_session=lambda: self.session,
+        )
         self.moving: dict[str, LiveLeg] = {}
         self.finished: dict[str, Finished] = {}
         self.first_seen_us: dict[str, int] = {}
@@ -107,7 +116,7 @@ class Account:
                 message=f"orders of {self.id} from before the restart are still being looked up",
                 retryable=True,
             )
-        return None
+        return self.calls.obstacle()
 
     def evidence_of(self, leg: LiveLeg) -> Evidence:
         return self._evidence.setdefault(leg.record.leg_id, Evidence())

@@ -7,7 +7,7 @@ book is, so after each the book is read.
 from __future__ import annotations
 
 import asyncio
-import random
+import time
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
@@ -22,16 +22,15 @@ from adapters.sdk.errors import (
     Refused,
 )
 from adapters.sdk.models import Instrument, ModifyOrder, OrderRef, OrderType
+from gateway.calls.retry import CANCEL
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.live import LiveLeg
 from gateway.orders.records import Action, ActionKind, ActionState, Leg
 from gateway.orders.states import AT_BROKER, LIVE, TERMINAL, LegState
 from gateway.orders.times import now_us
 
-CANCEL_ATTEMPTS = 4
-_CANCEL_WAIT_S = 30.0
+CANCEL_ATTEMPTS = CANCEL.tries
 _MODIFY_WAIT_S = 5.0
-_FIRST_PAUSE_S = 0.1
 _CONFIRM_LOOKS = 4
 _CONFIRM_PAUSE_S = 0.3
 
@@ -75,15 +74,15 @@ class Actions:
     async def send_cancel(self, leg: LiveLeg, account: Account) -> None:
         """Cancel an order at the broker; repeats while nothing proves what became of it."""
         async with leg.action_lock:
-            pause = _FIRST_PAUSE_S
-            for attempt in range(1, CANCEL_ATTEMPTS + 1):
+
+            async def attempt(number: int) -> bool:
+                if number > 1:
+                    await self._look_now(account)
                 if leg.state not in AT_BROKER or account.session is None:
-                    return
-                if await self._cancel_once(leg, account, attempt):
-                    return
-                await asyncio.sleep(random.uniform(0, pause))
-                pause *= 4
-                await self._look_now(account)
+                    return True
+                return await self._cancel_once(leg, account, number)
+
+            await account.calls.retry.cancel(attempt)
 
     async def send_cancel_blindly(self, leg: LiveLeg, account: Account, attempt: int) -> None:
         """Send one cancel for a caller that cancels many, and reads the book once for all."""
@@ -110,10 +109,7 @@ class Actions:
             wanted = _changed(leg.record, instrument, change)
             _assert_settled(leg.record)
             account.adapter.check_modify(wanted)
-            exchange = instrument.exchange
-            deadline = asyncio.get_running_loop().time() + _MODIFY_WAIT_S
-            if not await account.limiter.take(exchange, deadline):
-                return "refused"
+            deadline = time.monotonic() + _MODIFY_WAIT_S
             action = Action(
                 kind=ActionKind.MODIFY,
                 state=ActionState.SENDING,
@@ -127,7 +123,7 @@ class Actions:
             gate = _Gate(leg, action, lambda: self._may_modify(leg, wanted, key_id))
             try:
                 try:
-                    await account.adapter.modify_order(session, wanted, gate)
+                    await account.calls.modify_order(session, wanted, gate, deadline)
                 finally:
                     leg.on_wire = None
             except (Refused, NotSent) as error:
@@ -172,9 +168,6 @@ class Actions:
         assert session is not None and record.broker_order_id is not None  # noqa: S101
         instrument = await self._find_instrument(account, record.instrument)
         exchange = record.instrument.partition(":")[0]
-        loop = asyncio.get_running_loop()
-        if not await account.limiter.take(exchange, loop.time() + _CANCEL_WAIT_S):
-            return False
         action = Action(
             kind=ActionKind.CANCEL,
             state=ActionState.SENDING,
@@ -183,7 +176,10 @@ class Actions:
         )
         gate = _Gate(leg, action, None)
         try:
-            await account.adapter.cancel_order(session, order_ref(record, instrument), gate)
+            ref = order_ref(record, instrument)
+            await account.calls.cancel_order(session, ref, gate, exchange)
+        except Denied:
+            return False
         except LoginExpired as error:
             self._on_session_expired(account, error)
             await _end(leg, action, ActionState.UNKNOWN, "cancel_unknown", error)

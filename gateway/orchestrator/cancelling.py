@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
-from adapters.sdk.errors import GatewayError, LoginExpired, NotSent, Refused
+from adapters.sdk.errors import Denied, GatewayError, LoginExpired, NotSent, Refused
 from adapters.sdk.models import BrokerOrder, BrokerOrderState, Instrument, OrderRef
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.actions import CANCEL_ATTEMPTS, Actions
 from gateway.orchestrator.book import BookView, final_state
 from gateway.orchestrator.live import LiveLeg
+from gateway.orders.ids import leg_id_of
 from gateway.orders.records import ActionState
 from gateway.orders.states import AT_BROKER, BROKER_FINAL, TERMINAL, UNPROVEN, UNSENT, LegState
 from gateway.store import Store, StoreBroken
@@ -64,13 +65,34 @@ class OrderCancel(msgspec.Struct, kw_only=True):
 
 
 class CancelRun(msgspec.Struct, kw_only=True):
-    """Progress of one sweep. `problems` names accounts whose book cannot be read now, and why."""
+    """Progress of one sweep. `problems` names accounts whose book cannot be read now, and why.
+
+    `orders` is by account and broker order id, or leg id for a leg that has none yet; `legs` are
+    those of the latter.
+    """
 
     orders: dict[tuple[str, str], OrderCancel] = {}
+    legs: dict[str, LiveLeg] = {}
     problems: dict[str, str] = {}
     done: set[str] = set()
 
+    def follow_legs(self) -> None:
+        """Bring the legs without a broker's order id up to what became of them."""
+        for (account, name), cancel in list(self.orders.items()):
+            leg = self.legs.get(name)
+            if leg is None or cancel.state is CancelState.CONFIRMED:
+                continue
+            if leg.state in TERMINAL:
+                cancel.state, cancel.ended = CancelState.CONFIRMED, leg.state
+                cancel.broker_order_id = leg.record.broker_order_id
+            elif leg.state in UNPROVEN:
+                cancel.state = CancelState.UNRESOLVED
+            elif leg.state in AT_BROKER:
+                # Found: the book has a row for it, which is listed by itself.
+                del self.orders[(account, name)]
+
     def counts(self) -> dict[str, int]:
+        self.follow_legs()
         states = [order.state for order in self.orders.values()]
         unresolved = states.count(CancelState.UNRESOLVED)
         return {
@@ -85,12 +107,14 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     `ours` says whether a leg is meant; `elsewhere` whether orders that are not ours are, too.
     `unsent`: legs that were not sent yet are to end as well (a kill switch stops those itself).
+    `only`: nothing but the order that the broker calls this.
     """
 
     ours: Callable[[LiveLeg], bool]
     elsewhere: bool
     instrument: str | None = None
     unsent: bool = False
+    only: str | None = None
 
 
 class Canceller:
@@ -146,15 +170,16 @@ class Canceller:
                 looks_left -= 1
             await asyncio.sleep(gap_s)
 
-    async def cancel_row(
-        self, account: Account, row: BrokerOrder, run: CancelRun, actor: dict[str, Any]
-    ) -> None:
-        """Send one cancel for one row of the book, whoever placed it."""
-        await self._cancel(account, row, run, actor)
-
-    async def contract_of(self, account: Account, row: BrokerOrder) -> Instrument | None:
-        """The contract that a row is about, where the master knows it."""
-        return await self._name_contract(account, row.codes)
+    async def look_up(
+        self, account: Account, broker_order_id: str, run: CancelRun
+    ) -> tuple[BookView | None, BrokerOrder | None]:
+        """Read the book, and find one order in it. A final one is noted in `run` as it ended."""
+        view = await self._look(account, run)
+        row = view.order(broker_order_id) if view else None
+        if view is not None and row is not None:
+            self._order(account, row, run)
+            self._note_view(account, view, run)
+        return view, row
 
     async def _look(self, account: Account, run: CancelRun) -> BookView | None:
         if account.session is None:
@@ -179,14 +204,13 @@ class Canceller:
     ) -> None:
         """Ask for the end of each leg, and list those that no row of the book stands for."""
         for leg in legs:
-            wanted = (
-                leg.state in AT_BROKER | UNPROVEN or leg.on_wire is not None or selection.unsent
-            )
-            if wanted and leg.state not in TERMINAL and not leg.record.cancel_requested:
+            exists = leg.state in AT_BROKER | UNPROVEN or leg.on_wire is not None
+            asked = leg.state in TERMINAL or leg.record.cancel_requested
+            if (exists or selection.unsent) and not asked:
                 await leg.note("cancel_requested", cancel_requested=True)
-            if leg.state in UNPROVEN:
-                cancel = run.orders.setdefault((account.id, leg.record.leg_id), _of_leg(leg))
-                cancel.state = CancelState.UNRESOLVED
+            if leg.state not in AT_BROKER | TERMINAL and (exists or selection.unsent):
+                run.legs[leg.record.leg_id] = leg
+                run.orders.setdefault((account.id, leg.record.leg_id), _of_leg(leg))
 
     async def _open_rows(
         self, account: Account, selection: Selection, view: BookView, legs: list[LiveLeg]
@@ -197,6 +221,8 @@ class Canceller:
         found = []
         for row in view.rows:
             if row.state is not None and row.state.is_final:
+                continue
+            if selection.only not in (None, row.broker_order_id):
                 continue
             if row.broker_order_id in ours:
                 found.append(row)
@@ -210,15 +236,9 @@ class Canceller:
 
     def _note_view(self, account: Account, view: BookView, run: CancelRun) -> None:
         """Bring the list up to what the book shows: what is over, and what was found after all."""
-        legs = {leg.record.leg_id: leg for leg in account.moving.values()}
-        for (account_id, name), cancel in list(run.orders.items()):
-            if account_id != account.id or cancel.state is CancelState.CONFIRMED:
-                continue
-            if cancel.state is CancelState.UNRESOLVED:
-                leg = legs.get(cancel.leg_id or "")
-                if leg is None or leg.state not in UNPROVEN:
-                    # Over without ever living, or found: then it has a row of its own.
-                    del run.orders[(account_id, name)]
+        run.follow_legs()
+        for cancel in run.orders.values():
+            if cancel.account != account.id or cancel.state is CancelState.CONFIRMED:
                 continue
             row = view.order(cancel.broker_order_id)
             if row is not None and row.state is not None and row.state.is_final:
@@ -229,6 +249,9 @@ class Canceller:
         fresh = OrderCancel(account=account.id, broker_order_id=row.broker_order_id)
         if leg is not None:
             fresh = _of_leg(leg)
+        known = account.finished.get(row.broker_order_id)
+        if known is not None:
+            fresh.order_id, fresh.leg_id = known.order_id, leg_id_of(known.order_id, known.n)
         return run.orders.setdefault((account.id, row.broker_order_id), fresh)
 
     async def _cancel(
@@ -256,8 +279,7 @@ class Canceller:
         contract = await self._name_contract(account, row.codes)
         exchange = contract.exchange if contract else _ANY_EXCHANGE
         cancel.instrument = contract.instrument if contract else row.instrument
-        deadline = asyncio.get_running_loop().time() + _SLOT_WAIT_S
-        if session is None or not await account.limiter.take(exchange, deadline):
+        if session is None:
             cancel.state = CancelState.NOT_SENT
             return
         gate = _Gate(self._store, account.id, row.broker_order_id, actor, cancel.attempts)
@@ -265,7 +287,10 @@ class Canceller:
             broker_order_id=row.broker_order_id, instrument=contract, order_type=row.order_type
         )
         try:
-            await account.adapter.cancel_order(session, ref, gate)
+            await account.calls.cancel_order(session, ref, gate, exchange, wait_s=_SLOT_WAIT_S)
+        except Denied:
+            cancel.state = CancelState.NOT_SENT
+            return
         except LoginExpired as error:
             self._on_session_expired(account, error)
             cancel.state, cancel.message = CancelState.UNKNOWN, error.message

@@ -13,6 +13,7 @@ import msgspec
 
 from adapters.sdk.errors import Denied, ReasonCode
 from adapters.sdk.models import Instrument, InstrumentType, OrderType, PlaceOrder
+from gateway.calls.permit import Permit
 from gateway.kill import Subject
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.stops import Stops
@@ -27,6 +28,7 @@ class PlannedLeg(msgspec.Struct, kw_only=True):
     """One leg before it is journalled. `denial` set: it will be DENIED, not sent.
 
     `must_reduce`: the kill switch lets it through only while it is proven to reduce.
+    `permit`: its admission, where nothing had to be waited for.
     """
 
     account: Account
@@ -37,6 +39,7 @@ class PlannedLeg(msgspec.Struct, kw_only=True):
     sent: Sent | None = None
     precheck: str = "skipped"
     must_reduce: bool = False
+    permit: Permit | None = None
 
     def place_order(self, request: OrderRequest) -> PlaceOrder:
         """The order as the adapter gets it. Only for a leg without a denial."""

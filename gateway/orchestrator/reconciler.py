@@ -15,6 +15,7 @@ from typing import Protocol
 
 from adapters.sdk.errors import GatewayError, LoginExpired, NotSupported, ReasonCode
 from adapters.sdk.models import BrokerOrder, Instrument, OrderRef
+from gateway.calls.bulkhead import Priority
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.book import BookView, change_from_row
 from gateway.orchestrator.evidence import Echo, Evidence, Finding, Verdict, judge, suspects_of
@@ -156,7 +157,7 @@ class Reconciler:
         self._polls.append(asyncio.get_running_loop().time())
         begun_us = now_us()
         try:
-            rows = await account.adapter.order_book(session)
+            rows = await account.calls.order_book(session, Priority.RECONCILE)
         except LoginExpired as error:
             self._owner.session_expired(account, error)
             return None
@@ -298,12 +299,12 @@ class Reconciler:
             return Finding(Verdict.WAIT)
         try:
             with contextlib.suppress(NotSupported):
-                rows = await account.adapter.find_by_tag(session, tag)
+                rows = await account.calls.find_by_tag(session, tag, Priority.RECONCILE)
                 if rows:
                     verdict = Verdict.ADOPT if len(rows) == 1 else Verdict.DUPLICATE
                     return Finding(verdict, tuple(rows))
             with contextlib.suppress(NotSupported):
-                trades = await account.adapter.trade_book(session)
+                trades = await account.calls.trade_book(session, Priority.RECONCILE)
                 claimed = account.claimed_ids()
                 if any(t.broker_tag == tag and t.broker_order_id not in claimed for t in trades):
                     # A fill without its order in the book: the book is not whole after all.
@@ -437,7 +438,8 @@ class Reconciler:
         ref = OrderRef(
             broker_order_id=broker_order_id, instrument=instrument, order_type=row.order_type
         )
-        return await _or_none(self._account.adapter.get_order(session, ref))
+        reading = self._account.calls.get_order(session, ref, Priority.RECONCILE)
+        return await _or_none(reading)
 
     def _note_failure(self, at_us: int, error: GatewayError) -> None:
         if self._reachable:

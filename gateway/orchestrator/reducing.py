@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from adapters.sdk.models import BrokerOrder, BrokerPosition, Instrument, Product, Session, Side
+from gateway.calls.bulkhead import Priority
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.live import LiveLeg
 from gateway.orders.states import TERMINAL, UNSENT
@@ -95,8 +96,8 @@ class Reducer:
         account = self._account
         at, finished = time.monotonic(), account.finished_count
         filled = {leg_id: leg.record.filled_quantity for leg_id, leg in account.moving.items()}
-        positions = await account.adapter.positions(session)
-        orders = await account.adapter.order_book(session)
+        positions = await account.calls.positions(session, Priority.RECONCILE)
+        orders = await account.calls.order_book(session, Priority.RECONCILE)
         return Seen(at=at, finished=finished, positions=positions, orders=orders, filled=filled)
 
     def _is_valid(self, seen: Seen, most_s: float) -> bool:

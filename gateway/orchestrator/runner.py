@@ -26,6 +26,7 @@ from adapters.sdk.errors import (
 )
 from adapters.sdk.models import PlaceOrder
 from gateway import failpoints
+from gateway.calls.permit import Permit
 from gateway.kill import KillSwitchEngaged
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.live import LiveLeg
@@ -50,7 +51,7 @@ class Lapsed(Exception):
 
 
 class LegRunner:
-    """Sends one leg. `has_token`: the rate token was already taken when the order was accepted."""
+    """Sends one leg. `permit`: its admission, where it was given when the order was accepted."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class LegRunner:
         stops: Stops,
         boot_id: str,
         *,
-        has_token: bool,
+        permit: Permit | None,
         on_session_expired: Callable[[Account, LoginExpired], None],
     ) -> None:
         self._leg = leg
@@ -68,7 +69,7 @@ class LegRunner:
         self._place = place
         self._stops = stops
         self._boot_id = boot_id
-        self._has_token = has_token
+        self._permit = permit
         self._on_session_expired = on_session_expired
         self._last_failure: GatewayError | None = None
         self.started = time.monotonic()
@@ -83,6 +84,8 @@ class LegRunner:
                 await self._run()
             finally:
                 self._leg.on_wire = None
+                if self._permit is not None:
+                    self._permit.drop()
         except Lapsed as lapsed:
             await self._finish_unsent(LegState.LAPSED, "lapsed", lapsed.reason)
         except Denied as denied:
@@ -107,14 +110,9 @@ class LegRunner:
                     f" {self._account.id} is not proven yet; see /v1/unresolved",
                     reason=ReasonCode.UNRESOLVED,
                 )
-            if not self._has_token and not await self._account.limiter.take(
-                self._place.instrument.exchange, self._deadline
-            ):
-                raise Denied(
-                    f"no order slot at {self._account.id} within the order's time to live",
-                    reason=ReasonCode.RATE_LIMITED,
-                )
-            self._has_token = False
+            if self._permit is None:
+                exchange = self._place.instrument.exchange
+                self._permit = await self._account.calls.permit(exchange, self._deadline)
             if await self._attempt():
                 return
             self._leg.on_wire = None
@@ -123,12 +121,13 @@ class LegRunner:
 
     async def _attempt(self) -> bool:
         """Try once; True when the leg's sending is over, False when it may be tried again."""
-        session = self._account.session
-        if session is None:
+        session, permit = self._account.session, self._permit
+        if session is None or permit is None:
             raise _denied_by(self._account)
-        leg = self._leg
+        leg, self._permit = self._leg, None
+        calls = self._account.calls
         try:
-            placed = await self._account.adapter.place_order(session, self._place, self)
+            placed = await calls.place_order(session, self._place, self, permit)
         except NotSent as error:
             self._last_failure = error
             if leg.state is LegState.SENDING:

@@ -12,6 +12,7 @@ import msgspec
 
 from adapters.sdk.errors import Denied, LoginExpired, ReasonCode
 from adapters.sdk.models import BrokerOrder, Instrument, PlaceOrder
+from gateway.calls.permit import Permit
 from gateway.kill import KillSwitch
 from gateway.kill.switch import JOURNAL
 from gateway.orchestrator.account import Account
@@ -224,6 +225,8 @@ class OrderService:
         """Let go of what legs claimed that never came to be."""
         for plan, leg in zip(planned, legs, strict=True):
             plan.account.release_twin(leg)
+            if plan.permit is not None:
+                plan.permit.drop()
 
     def _first_steps(
         self, order: Order, n: int, plan: PlannedLeg
@@ -268,8 +271,9 @@ class OrderService:
             and not plan.must_reduce
             and account.adapter.is_warm()
             and account.try_claim_twin(leg)
-            and account.limiter.try_take(plan.instrument.exchange)
+            and (permit := account.calls.try_permit(plan.instrument.exchange)) is not None
         ):
+            plan.permit = permit
             leg.state, leg.attempts, leg.send_boot = LegState.SENDING, 1, self._boot_id
             leg.send_begin_us = at
             event = LegEvent(event="send_begin", at_us=at, attempt=1)
@@ -280,16 +284,18 @@ class OrderService:
         account = plan.account
         account.moving[leg.record.leg_id] = leg
         place = plan.place_order(request)
-        self._spawn(self._run_leg(leg, account, place))
+        self._spawn(self._run_leg(leg, account, place, plan.permit))
 
-    async def _run_leg(self, leg: LiveLeg, account: Account, place: PlaceOrder) -> None:
+    async def _run_leg(
+        self, leg: LiveLeg, account: Account, place: PlaceOrder, permit: Permit | None
+    ) -> None:
         runner = LegRunner(
             leg,
             account,
             place,
             self._stops,
             self._boot_id,
-            has_token=leg.state is LegState.SENDING,
+            permit=permit,
             on_session_expired=self._on_session_expired,
         )
         await runner.run()

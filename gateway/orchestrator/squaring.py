@@ -17,6 +17,7 @@ from adapters.sdk.models import (
     Product,
     Side,
 )
+from gateway.calls.bulkhead import Priority
 from gateway.kill import Engagement, Scope
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.cancelling import CancelRun, CancelState, NameContract
@@ -199,7 +200,7 @@ class SquareOff:
             skip("the account is not logged in", None, None)
             return ()
         try:
-            return await account.adapter.positions(account.session)
+            return await account.calls.positions(account.session, Priority.RECONCILE)
         except LoginExpired as error:
             self._on_session_expired(account, error)
             skip(f"the positions cannot be read: {error.message}", None, None)
@@ -229,7 +230,7 @@ class SquareOff:
         if account.session is None or not instruments:
             return {}
         try:
-            return await account.adapter.quotes(account.session, instruments)
+            return await account.calls.quotes(account.session, instruments, Priority.RECONCILE)
         except NotSupported:
             return {}
         except LoginExpired as error:

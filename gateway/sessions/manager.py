@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from adapters.sdk.errors import GatewayError, LoginExpired, LoginRefused, ReasonCode
+from adapters.sdk.errors import Denied, GatewayError, LoginExpired, LoginRefused, ReasonCode
 from adapters.sdk.models import LoginStep, OtpRequired, RedirectRequired, Session
 from gateway.orchestrator.account import Account
 from gateway.orders.problems import Problem
@@ -193,7 +193,7 @@ class SessionManager:
         await self._save(account, None, "logged_out")
         if session is not None:
             try:
-                await account.adapter.logout(session)
+                await account.calls.logout(session)
             except GatewayError as error:
                 log.warning("%s: logout at the broker failed: %s", account.id, error.message)
 
@@ -218,9 +218,15 @@ class SessionManager:
     ) -> LoginAnswer:
         """Await one login step and turn its end into an answer or a `Problem`."""
         try:
-            step = await work
+            step = await account.calls.login(work)
             if isinstance(step, Session):
                 return await self._prove(account, step)
+        except Denied as error:
+            if error.reason is not ReasonCode.BREAKER_OPEN:
+                raise _login_problem(account, error, restart=True) from error
+            raise Problem(
+                503, "breaker_open", error.message, headers={"Retry-After": "5"}
+            ) from error
         except LoginRefused as error:
             if error.restart or pending is None:
                 self._pending.pop(account.id, None)
@@ -261,7 +267,7 @@ class SessionManager:
 
     async def _prove(self, account: Account, session: Session) -> LoginAnswer:
         """Make one authenticated read, and check that the login is the configured client's."""
-        proven = await account.adapter.prove_session(session)
+        proven = await account.calls.prove_session(session)
         credentials = await self._credentials(account)
         wanted = credentials.get("client_id")
         if wanted and wanted.casefold() != proven.casefold():

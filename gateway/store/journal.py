@@ -175,6 +175,21 @@ def highest_tag(connection: apsw.Connection) -> int:
     return tag or 0
 
 
+def sends_since(connection: apsw.Connection, since_us: int) -> dict[str, list[int]]:
+    """Return when each account's order messages since then were about to go out, newest first.
+
+    Walks the audit log from its end, so the cost is that of the time asked for.
+    """
+    sends: dict[str, list[int]] = {}
+    rows: Any = connection.execute("SELECT at_us, kind, account, body FROM audit ORDER BY seq DESC")
+    for at_us, kind, account, body in rows:
+        if at_us < since_us:
+            break
+        if account and kind in _SENDING_KINDS and any(mark in body for mark in _SEND_MARKS):
+            sends.setdefault(account, []).append(at_us)
+    return sends
+
+
 def leg_history(connection: apsw.Connection, order_id: str) -> list[tuple[int, bytes]]:
     """Return (microseconds, JSON body) of every event of an order's legs, oldest first."""
     rows: list[Any] = connection.execute(
@@ -272,3 +287,7 @@ def _append_leg_event(
     if event.details:
         body["details"] = event.details
     chain.append(connection, "leg", event.at_us, body, account=leg.account, order_id=leg.order_id)
+
+
+_SENDING_KINDS = frozenset({"leg", "orderbook"})
+_SEND_MARKS = (b'"event":"send_begin"', b'"event":"cancel_begin"', b'"event":"modify_begin"')

@@ -126,6 +126,10 @@ class Store:
     async def leg_history(self, order_id: str) -> list[tuple[int, bytes]]:
         return await self.read(lambda c: journal.leg_history(c, order_id))
 
+    async def sends_since(self, since_us: int) -> dict[str, list[int]]:
+        """Return when each account's order messages since then were about to go out."""
+        return await self.read(lambda c: journal.sends_since(c, since_us))
+
     async def highest_tag(self) -> int:
         return await self.read(journal.highest_tag)
 
