@@ -207,6 +207,27 @@ async def test_reads_leave_the_reserved_connections_to_writes(serve: Serve) -> N
     await transport.close()
 
 
+async def test_hung_orders_keep_neither_a_cancel_nor_a_read_waiting(serve: Serve) -> None:
+    server = serve(after_request(hold), after_request(hold), answering(OK), answering(OK))
+    transport = OrderTransport(
+        server.url,
+        timeouts=Timeouts(connect_s=5.0, answer_s=20.0),
+        max_connections=4,
+        reserved=3,
+        max_orders=2,
+    )
+    orders = [asyncio.create_task(transport.send(ORDER, gate=RecordingGate())) for _ in range(3)]
+    await wait_for(server, 2)
+    cancel = HttpRequest("DELETE", "/orders/1")
+    assert 200 == (await transport.send(cancel, gate=RecordingGate())).status
+    assert 200 == (await transport.send(HttpRequest("GET", "/orders"))).status
+    assert not any(order.done() for order in orders)
+    for order in orders:
+        order.cancel()
+    await asyncio.wait(orders)
+    await transport.close()
+
+
 async def test_slot_of_a_cancelled_waiter_is_not_lost(serve: Serve) -> None:
     server = serve(after_request(hold), answering(OK))
     transport = OrderTransport(server.url, max_connections=1, reserved=0)

@@ -12,7 +12,7 @@ from adapters.sdk.transport.connection import Connection
 from adapters.sdk.transport.connector import Connector
 from adapters.sdk.transport.http import HttpRequest, HttpResponse
 from adapters.sdk.transport.origin import Origin
-from adapters.sdk.transport.slots import Slots
+from adapters.sdk.transport.slots import Lane, Slots
 from adapters.sdk.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ class OrderTransport:
     its last answer's end, since a server may drop an older one at the moment we write. TLS is
     always verified, against `ca_file` alone where one is given.
 
-    `max_connections` calls run at once; `reserved` of them are kept for writes (a call with a
-    gate, or any method but GET and HEAD).
+    `max_connections` calls run at once, `max_orders` of them placements and changes, and all but
+    `reserved` of them reads. So orders that hang keep no cancel (DELETE) and no read waiting; a
+    call without a gate counts as a read.
 
     Raises `ValueError` for plain http to anything but a loopback address.
     """
@@ -41,14 +42,22 @@ class OrderTransport:
         source_address: str | None = None,
         ca_file: str | None = None,
         proven_for_s: float = 5.0,
-        max_connections: int = 8,
-        reserved: int = 2,
+        max_connections: int = 20,
+        reserved: int = 14,
+        max_orders: int = 10,
     ) -> None:
         self._origin = Origin(base_url)
         self._timeouts = timeouts or Timeouts()
         self._proven_for_s = proven_for_s
         self._connector = Connector(self._origin, source_address=source_address, ca_file=ca_file)
-        self._slots = Slots(max_connections, reserved)
+        self._slots = Slots(
+            max_connections,
+            {
+                Lane.CANCEL: max_connections,
+                Lane.ORDER: min(max_orders, max_connections),
+                Lane.READ: max_connections - reserved,
+            },
+        )
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._is_closed = False
@@ -75,8 +84,8 @@ class OrderTransport:
         message = self._origin.encode(request)
         reader = AnswerReader(is_head=request.method == "HEAD")
         answer_s = self._timeouts.answer_s if answer_timeout_s is None else answer_timeout_s
-        is_write = gate is not None or request.method not in ("GET", "HEAD")
-        waited_s = await self._slots.take(is_write=is_write, timeout_s=self._timeouts.connect_s)
+        lane = _lane(request, gate)
+        waited_s = await self._slots.take(lane, self._timeouts.connect_s)
         connection = None
         try:
             connection = await self._take_idle(self._proven_for_s)
@@ -101,7 +110,7 @@ class OrderTransport:
         finally:
             if connection is not None:
                 self._put_back(connection)
-            self._slots.give_back(is_write=is_write)
+            self._slots.give_back(lane)
 
     async def warm(self) -> None:
         """Make sure that a proven connection stands ready, sending no request.
@@ -110,14 +119,14 @@ class OrderTransport:
         who repeats this more often than that always finds the transport warm.
         Raises `NotSent`.
         """
-        waited_s = await self._slots.take(is_write=True, timeout_s=self._timeouts.connect_s)
+        waited_s = await self._slots.take(Lane.ORDER, self._timeouts.connect_s)
         try:
             connection = await self._take_idle(self._proven_for_s / 2)
             if connection is None:
                 connection = await self._connect(self._timeouts.connect_s - waited_s)
             self._put_back(connection)
         finally:
-            self._slots.give_back(is_write=True)
+            self._slots.give_back(Lane.ORDER)
 
     def is_warm(self) -> bool:
         """Tell whether a request could go out now without connecting first."""
@@ -181,6 +190,12 @@ class OrderTransport:
             connection.drop()
             raise NotSent("the transport is closed", phase=Phase.POOL)
         return connection
+
+
+def _lane(request: HttpRequest, gate: SendGate | None) -> Lane:
+    if request.method == "DELETE":
+        return Lane.CANCEL
+    return Lane.READ if gate is None else Lane.ORDER
 
 
 def _proven_at(connection: Connection) -> float:
