@@ -6,14 +6,14 @@ import asyncio
 import logging
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from adapters.sdk.errors import GatewayError
 from adapters.sdk.models import Instrument
 from gateway.orchestrator.account import Account
 from gateway.orders.times import rfc3339
-from gateway.store.instruments import InstrumentStore, MasterTooShort
+from gateway.store.instruments import InstrumentStore, MasterTooShort, contract_of
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class InstrumentService:
         self._accounts = accounts
         self._data_dir = data_dir
         self._cache: OrderedDict[tuple[str, str], Instrument] = OrderedDict()
-        self._by_codes: dict[tuple[str, ...], Instrument] = {}
+        self._contracts: OrderedDict[tuple[str, str], Instrument] = OrderedDict()
         self._loading: dict[str, asyncio.Lock] = {}
 
     async def find(self, broker: str, instrument: str) -> Instrument | None:
@@ -52,21 +52,30 @@ class InstrumentService:
 
     async def find_by_codes(self, account: Account, codes: Mapping[str, str]) -> Instrument | None:
         """Return the contract that a row of the account's broker is about, or None."""
-        wanted = {}
-        for name in account.plugin.capabilities.code_keys:
-            if name not in codes:
-                return None
-            wanted[name] = codes[name]
-        key = (account.broker, *wanted.values())
-        cached = self._by_codes.get(key)
-        if cached is not None:
-            return cached
-        found = await self._store.find_by_codes(account.broker, wanted) if wanted else None
-        if found is not None:
-            if len(self._by_codes) >= _CACHED:
-                self._by_codes.clear()
-            self._by_codes[key] = found
-        return found
+        return (await self.find_contracts(account, [codes]))[0]
+
+    async def find_contracts(
+        self, account: Account, codes: Sequence[Mapping[str, str]]
+    ) -> list[Instrument | None]:
+        """Return what the contracts of a broker's rows are called here, in the same order.
+
+        None where the broker's master lacks a contract, or has it under two names.
+        """
+        broker, keys = account.broker, account.plugin.capabilities.code_keys
+        wanted = [contract_of(one, keys) for one in codes]
+        known = {name: self._contracts.get((broker, name)) for name in wanted if name}
+        asked = [name for name, item in known.items() if item is None]
+        if asked:
+            found = await self._store.find_contracts(broker, asked)
+            known.update(found)
+            self._remember(broker, found.items())
+        return [known.get(name) if name else None for name in wanted]
+
+    def _remember(self, broker: str, found: Iterable[tuple[str, Instrument]]) -> None:
+        for name, item in found:
+            self._contracts[broker, name] = item
+        while len(self._contracts) > _CACHED:
+            self._contracts.popitem(last=False)
 
     async def find_everywhere(self, instrument: str) -> dict[str, Instrument]:
         """Return the contract at every configured broker that lists it."""
@@ -110,12 +119,14 @@ class InstrumentService:
             except (GatewayError, MasterTooShort, ValueError, OSError) as error:
                 log.warning("%s: instrument master not loaded: %s", broker, error)
                 return {"ok": False, "message": str(error)}
-        for key in [key for key in self._cache if key[0] == broker]:
-            del self._cache[key]
-        self._by_codes.clear()
+        for cache in (self._cache, self._contracts):
+            for key in [key for key in cache if key[0] == broker]:
+                del cache[key]
         return {"ok": True, "rows": rows}
 
     async def _load(self, account: Account) -> int:
         with tempfile.TemporaryDirectory(prefix="master-", dir=self._data_dir) as folder:
             files = await account.adapter.download_master(account.session, Path(folder))
-            return await self._store.replace(account.broker, account.adapter.read_master(files))
+            rows = account.adapter.read_master(files)
+            keys = account.plugin.capabilities.code_keys
+            return await self._store.replace(account.broker, rows, keys)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -79,6 +79,27 @@ CREATE TABLE kill_switch (
 ) WITHOUT ROWID;
 """
 
+# What each later version adds to the one before it.
+_ADDED = {
+    2: """
+CREATE INDEX legs_at_broker ON legs (account, broker_order_id)
+    WHERE broker_order_id IS NOT NULL;
+CREATE TABLE snapshots (
+    account TEXT NOT NULL,
+    day TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    taken_us INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (account, day, kind)
+) WITHOUT ROWID;
+CREATE TABLE snapshots_missed (
+    account TEXT NOT NULL, day TEXT NOT NULL, why TEXT NOT NULL,
+    PRIMARY KEY (account, day)
+) WITHOUT ROWID;
+""",
+}
+
 
 class StoreTooNew(RuntimeError):
     """The data directory was written by a newer brokergate; this one must not touch it."""
@@ -100,7 +121,10 @@ def prepare(connection: apsw.Connection) -> None:
             f"the journal has format {version}, this brokergate knows {SCHEMA_VERSION};"
             " use the newer program that wrote it"
         )
-    if version == 0:
+    if version < SCHEMA_VERSION:
         with connection:
-            connection.execute(_TABLES)
+            if version == 0:
+                connection.execute(_TABLES)
+            for step in range(max(version, 1) + 1, SCHEMA_VERSION + 1):
+                connection.execute(_ADDED[step])
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

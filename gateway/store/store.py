@@ -111,6 +111,24 @@ class Store:
         at = now_us()
         return self.write(lambda c: self._chain.append(c, kind, at, body, account=account))
 
+    def write_audited(
+        self,
+        work: Callable[[apsw.Connection], T],
+        kind: str,
+        body: dict[str, Any],
+        *,
+        account: str | None = None,
+    ) -> asyncio.Future[T]:
+        """Write something that belongs to no leg, with its audit row in the same transaction."""
+        at = now_us()
+
+        def both(connection: apsw.Connection) -> T:
+            result = work(connection)
+            self._chain.append(connection, kind, at, body, account=account)
+            return result
+
+        return self.write(both)
+
     async def find_key(self, client: str, key: str) -> Existing | None:
         return await self.read(lambda c: journal.find_key(c, client, key))
 
