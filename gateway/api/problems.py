@@ -9,13 +9,14 @@ from gateway.api.routing import Answer
 from gateway.orders.problems import Problem
 
 CONTENT_TYPE = b"application/problem+json"
-_TYPE = "https://brokergate.dev/problems/"
+# A name, not an address: it is compared, never fetched. docs/api.md says what each code means.
+_TYPE = "urn:brokergate:problem:"
 
 
 def problem_answer(problem: Problem, request_id: str, *, on_order_route: bool) -> Answer:
     """Render a problem; `sent` appears on order routes, where it is what the client must know."""
     body: dict[str, Any] = {
-        "type": _TYPE + problem.code.replace("_", "-"),
+        "type": _TYPE + problem.code,
         "title": problem.code.replace("_", " ").capitalize(),
         "status": problem.status,
         "detail": problem.detail,
