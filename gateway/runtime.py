@@ -17,6 +17,7 @@ from gateway.api.admin import AdminRoutes
 from gateway.api.app import build_app
 from gateway.api.audit import AuditRoutes
 from gateway.api.auth import Keys
+from gateway.api.baskets import BasketRoutes
 from gateway.api.breakers import BreakerRoutes
 from gateway.api.cancel import CancelRoutes
 from gateway.api.kill import KillRoutes
@@ -32,6 +33,7 @@ from gateway.instruments import InstrumentService
 from gateway.kill import Engagement, KillFile, KillSwitch, Scope
 from gateway.kill.switch import JOURNAL as JOURNAL_BROKEN
 from gateway.orchestrator.account import Account, AccountPolicy
+from gateway.orchestrator.baskets import Baskets
 from gateway.orchestrator.kill import KillService
 from gateway.orchestrator.service import OrderService
 from gateway.orchestrator.squaring import SquareOff
@@ -71,17 +73,19 @@ class Gateway:
         self.sessions = SessionManager(self.store, self.accounts, self._session_active)
         for account in self.accounts.values():
             account.calls.on_login_expired = partial(self.sessions.session_expired, account)
+        boot_id = secrets.token_hex(8)
         self.orders = OrderService(
             self.store,
             self.accounts,
             settings.groups,
             self.instruments.find,
-            boot_id=secrets.token_hex(8),
+            boot_id=boot_id,
             kill=self._switch,
             on_session_expired=self.sessions.session_expired,
             on_duplicate=self._duplicate,
             name_contract=self.instruments.find_by_codes,
         )
+        self.baskets = Baskets(self.orders, self.store, boot_id)
         self._cancel_routes = CancelRoutes(self.orders.canceller, self.accounts, settings.groups)
         self._square_off = SquareOff(
             self.accounts,
@@ -131,6 +135,7 @@ class Gateway:
     def routes(self) -> list[Route]:
         routes = [
             *OrderRoutes(self.orders, self.store).routes(),
+            *BasketRoutes(self.baskets).routes(),
             *self._cancel_routes.routes(),
             *KillRoutes(self.kill, self.accounts, self.keys).routes(),
             *UnresolvedRoutes(self.orders).routes(),

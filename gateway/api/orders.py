@@ -121,7 +121,7 @@ class OrderRoutes:
         ]
 
     async def place(self, call: Call) -> Answer:
-        key = _idempotency_key(call)
+        key = idempotency_key(call)
         request: OrderRequest = call.decode(_decode_order, "invalid_order")
         live, replayed = await self._service.place(call.who, key, request)
         if not replayed:
@@ -211,7 +211,8 @@ class OrderRoutes:
         return Answer(body=view, headers=[(b"Server-Timing", server_timing(view))])
 
 
-def _idempotency_key(call: Call) -> str:
+def idempotency_key(call: Call) -> str:
+    """Return the request's key, or raise the `Problem` that says what is wrong with it."""
     key = call.headers.get("idempotency-key", "")
     if not key:
         raise Problem(

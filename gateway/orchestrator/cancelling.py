@@ -141,34 +141,35 @@ class Canceller:
         run: CancelRun,
         actor: dict[str, Any],
         go_on: Callable[[], bool],
-    ) -> None:
+        most: int = CANCEL_ATTEMPTS,
+    ) -> bool:
         """Cancel what is selected and open at one account, until the book shows all of it over.
 
-        Ends early when `go_on` says so, and when each order that is left was asked for often
-        enough. What is in `run` stays true while this works.
+        True when it does. Ends early when `go_on` says so, and when every order that is left was
+        asked for `most` times. What is in `run` stays true while this works.
         """
         looks_left = _LOOKS_AFTER_LAST
         gap_s = account.pace().book_min_gap_s
         while go_on() and looks_left:
             view = await self._look(account, run)
-            if view is None:
-                await asyncio.sleep(_RETRY_S)
-                continue
             legs = self._legs(account, selection)
             await self._note_legs(account, selection, legs, run)
-            rows = await self._open_rows(account, selection, view, legs)
-            rows += [_row_of(leg) for leg in legs if _is_missing(leg, view)]
-            self._note_view(account, view, run)
-            if not rows and not any(_may_still_come(leg, selection) for leg in legs):
-                run.done.add(account.id)
-                return
-            due = [row for row in rows if self._order(account, row, run).attempts < CANCEL_ATTEMPTS]
+            # What the book does not show, or nobody can read, is cancelled by what is known of it.
+            rows = [_row_of(leg) for leg in legs if _is_missing(leg, view)]
+            if view is not None:
+                rows += await self._open_rows(account, selection, view, legs)
+                self._note_view(account, view, run)
+                if not rows and not any(_may_still_come(leg, selection) for leg in legs):
+                    run.done.add(account.id)
+                    return True
+            due = [row for row in rows if self._order(account, row, run).attempts < most]
             if due:
                 sending = (self._cancel(account, row, run, actor) for row in _riskiest_first(due))
                 await asyncio.gather(*sending)
             elif rows:
                 looks_left -= 1
-            await asyncio.sleep(gap_s)
+            await asyncio.sleep(gap_s if view is not None else max(gap_s, _RETRY_S))
+        return False
 
     async def look_up(
         self, account: Account, broker_order_id: str, run: CancelRun
@@ -345,9 +346,10 @@ def _may_still_come(leg: LiveLeg, selection: Selection) -> bool:
     return leg.state is LegState.SENDING
 
 
-def _is_missing(leg: LiveLeg, view: BookView) -> bool:
-    """Whether the broker acknowledged the leg and its book does not show it yet."""
-    return leg.state in AT_BROKER and view.order(leg.record.broker_order_id) is None
+def _is_missing(leg: LiveLeg, view: BookView | None) -> bool:
+    """Whether the broker acknowledged the leg and its book does not show it."""
+    shown = view is not None and view.order(leg.record.broker_order_id) is not None
+    return leg.state in AT_BROKER and not shown
 
 
 def _row_of(leg: LiveLeg) -> BrokerOrder:

@@ -124,7 +124,7 @@ class OrderService:
             learned = await self._store.load_meta(f"echo:{account.id}")
             account.echo = Echo(learned) if learned else account.echo
         for reconciler in self._reconcilers.values():
-            self._spawn(reconciler.run(), name=_RECONCILER)
+            self.spawn(reconciler.run(), name=_RECONCILER)
 
     async def stop(self, deadline_s: float = 5.0) -> None:
         """Take no more orders; let legs on the wire finish, then record the rest as unknown."""
@@ -149,10 +149,12 @@ class OrderService:
         key: str,
         request: OrderRequest,
         purpose: Purpose = Purpose.CLIENT,
+        denial: Reason | None = None,
     ) -> tuple[LiveOrder, bool]:
         """Accept an order and start its legs; returns it and whether the key was used before.
 
-        What differs by account, the kill switch too, is that leg's result.
+        What differs by account, the kill switch too, is that leg's result. With `denial` the
+        order is journalled as denied for that reason, and nothing of it is sent.
 
         Raises: `Problem` when the request as a whole is wrong; then the key is not consumed.
         """
@@ -164,6 +166,8 @@ class OrderService:
             if broken is not None:
                 raise Problem(503, "journal_broken", f"nothing was sent: {broken.reason}")
             planned = await self._planner.plan(request, caller.allows, caller.key_id, purpose)
+            for leg in planned:
+                leg.denial = denial or leg.denial
         except Problem:
             existing = await self._store.find_key(caller.client, key)
             if existing is not None:
@@ -171,7 +175,11 @@ class OrderService:
             raise
         # Shielded: a client that hangs up must not leave an order journalled but never started.
         accepting = self._accept(caller, key, request, mark, planned, purpose)
-        return await asyncio.shield(self._spawn(accepting))
+        return await asyncio.shield(self.spawn(accepting))
+
+    async def check(self, caller: Caller, request: OrderRequest) -> None:
+        """Raise the `Problem` that placing this order would raise; place and write nothing."""
+        await self._planner.plan(request, caller.allows, caller.key_id, Purpose.CLIENT)
 
     async def _accept(
         self,
@@ -284,7 +292,7 @@ class OrderService:
         account = plan.account
         account.moving[leg.record.leg_id] = leg
         place = plan.place_order(request)
-        self._spawn(self._run_leg(leg, account, place, plan.permit))
+        self.spawn(self._run_leg(leg, account, place, plan.permit))
 
     async def _run_leg(
         self, leg: LiveLeg, account: Account, place: PlaceOrder, permit: Permit | None
@@ -356,7 +364,7 @@ class OrderService:
         for leg in legs:
             account = self._accounts.get(leg.record.account)
             if leg.state not in TERMINAL and account is not None:
-                started.append(self._spawn(self._actions.request_cancel(leg, account)))
+                started.append(self.spawn(self._actions.request_cancel(leg, account)))
         if started:
             await asyncio.wait(started, timeout=wait_s)
         await live.wait_until(lambda: all(leg.state in TERMINAL for leg in legs), wait_s)
@@ -374,7 +382,7 @@ class OrderService:
         """
         legs = [leg for leg in live.legs if leg.record.account in changes]
         tasks = {
-            leg.record.leg_id: self._spawn(
+            leg.record.leg_id: self.spawn(
                 self._modify_leg(leg, changes[leg.record.account], key_id)
             )
             for leg in legs
@@ -504,7 +512,7 @@ class OrderService:
         account = self._accounts[leg.record.account]
         account.release_twin(leg.record)
         if leg.record.cancel_requested:
-            self._spawn(self._actions.send_cancel(leg, account))
+            self.spawn(self._actions.send_cancel(leg, account))
 
     def leg_done(self, leg: LiveLeg) -> None:
         account = self._accounts.get(leg.record.account)
@@ -523,7 +531,7 @@ class OrderService:
         """Tell the log and the audit log what a person should look at."""
         log.error("%s: %s: %s (%s)", account.id, event, text, leg.record.leg_id)
         body = {"event": event, "leg_id": leg.record.leg_id, "text": text}
-        self._spawn(self._audit_alarm(account, body))
+        self.spawn(self._audit_alarm(account, body))
 
     async def _audit_alarm(self, account: Account, body: dict[str, Any]) -> None:
         try:
@@ -550,7 +558,8 @@ class OrderService:
         self._live[known.order_id] = live
         return next((leg for leg in live.legs if leg.record.n == known.n), None)
 
-    def _spawn(self, work: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
+    def spawn(self, work: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
+        """Run work that no client can cancel; stopping waits for it, up to its deadline."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

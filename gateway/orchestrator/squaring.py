@@ -94,7 +94,11 @@ class SquareOff:
         run: SquareRun,
         stands: Callable[[], bool],
     ) -> None:
-        """Close one account's positions, shorts before what may hedge them."""
+        """Close one account's positions, shorts before what may hedge them.
+
+        May be called again: what was placed stays as it is, what was left alone is looked at anew.
+        """
+        run.skipped[:] = [skipped for skipped in run.skipped if skipped.account != account.id]
 
         def skip(why: str, row: BrokerPosition | None, instrument: Instrument | None) -> None:
             run.skipped.append(
@@ -164,7 +168,8 @@ class SquareOff:
                 skip, row = skip_row
                 skip(problem.detail, row, target.instrument)
                 return
-            run.orders.append(Closing(account=account.id, order=live))
+            if all(closing.order.order.order_id != live.order.order_id for closing in run.orders):
+                run.orders.append(Closing(account=account.id, order=live))
             # The next one waits for this answer, so that a broker that fails fails once.
             await live.wait_until(lambda live=live: live.acked, _WAIT_S)  # type: ignore[misc]
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 
 from gateway.kill import Engagement, Level, Scope
 from gateway.orchestrator.account import Account
+from gateway.orchestrator.actions import CANCEL_ATTEMPTS
 from gateway.orchestrator.cancelling import Canceller, CancelRun, Selection
 from gateway.orchestrator.live import LiveLeg
 from gateway.orchestrator.squaring import KILL_CLIENT, SquareOff, SquareRun
 from gateway.orders.records import Purpose
+
+log = logging.getLogger(__name__)
+
+_AFTER_FAILURE_S = 5.0
+_FIRST_PAUSE_S = 2.0
+_LONGEST_PAUSE_S = 60.0
 
 
 class StopRun:
@@ -61,15 +69,43 @@ class StopRun:
         await asyncio.gather(*(self._stop(account) for account in self.accounts))
 
     async def _stop(self, account: Account) -> None:
+        """See one account through, whatever gets in the way, for as long as this stands."""
+        while self._stands():
+            try:
+                await self._stop_once(account)
+                return
+            except Exception:
+                log.exception("%s: the kill switch met an unexpected failure", account.id)
+                await asyncio.sleep(_AFTER_FAILURE_S)
+
+    async def _stop_once(self, account: Account) -> None:
+        most = CANCEL_ATTEMPTS
+        pause_s = _FIRST_PAUSE_S
+        clean = await self._sweep(account, most)
+        await self._close(account)
+        while not clean and self._stands():
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            most += 1
+            clean = await self._sweep(account, most)
+            if clean:
+                # Positions that were left alone for want of a confirmed cancel.
+                await self._close(account)
+
+    async def _sweep(self, account: Account, most: int) -> bool:
         engagement = self._engagement
         actor = {"client": KILL_CLIENT, "engagement": engagement.id, **engagement.actor}
         selection = Selection(
             ours=self._is_meant, elsewhere=engagement.scope not in (Scope.STRATEGY, Scope.KEY)
         )
-        await self._canceller.sweep(account, selection, self.cancels, actor, self._stands)
+        return await self._canceller.sweep(
+            account, selection, self.cancels, actor, self._stands, most
+        )
+
+    async def _close(self, account: Account) -> None:
         if self.squares is not None and self._stands():
             await self._square_off.close(
-                account, engagement, self.cancels, self.squares, self._stands
+                account, self._engagement, self.cancels, self.squares, self._stands
             )
 
     def _is_meant(self, leg: LiveLeg) -> bool:

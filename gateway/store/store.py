@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
+from gateway.orders.basket import Basket
 from gateway.orders.records import Leg, Order
 from gateway.orders.states import LegState
 from gateway.orders.times import now_us
 from gateway.secrets.api_keys import ApiKey
 from gateway.secrets.sealing import Keyring
-from gateway.store import journal, kill, sealed
+from gateway.store import baskets, journal, kill, sealed
 from gateway.store.audit import AuditChain, first_bad_row
 from gateway.store.emergency import EmergencyLog
 from gateway.store.journal import Existing, LegEvent, OrderFilter
@@ -91,6 +92,15 @@ class Store:
             lambda c: journal.insert_order(c, self._chain, order, legs, actor),
             ("t1", "t2") if sends else ("t1",),
         )
+
+    def insert_basket(
+        self, basket: Basket, actor: dict[str, Any]
+    ) -> asyncio.Future[Existing | None]:
+        """Write a basket and claim its key; the result is None, or who already has the key."""
+        return self.write(lambda c: baskets.insert_basket(c, self._chain, basket, actor))
+
+    async def load_basket(self, basket_id: str) -> Basket | None:
+        return await self.read(lambda c: baskets.load_basket(c, basket_id))
 
     def update_leg(self, leg: Leg, old: LegState, event: LegEvent) -> asyncio.Future[None]:
         """Write a leg's change with its audit row.

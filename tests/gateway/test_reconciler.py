@@ -1,0 +1,382 @@
+"""What becomes of orders whose answer was lost, against simulators that lose answers."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.gateway.rig import Rig
+
+SCALE = 100
+FYERS = {"accounts": ["fyers-main"]}
+HDFC = {"accounts": ["hdfc-main"]}
+MSTOCK = {"accounts": ["mstock-main"]}
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    """Divide the reconciler's waits; how many good reads it needs stays what it is."""
+    monkeypatch.setenv("BROKERGATE_TEST_TIME_SCALE", str(SCALE))
+
+
+def only(broker: str, tmp_path, **more: Any) -> Rig:
+    return Rig(tmp_path / "data", brokers=(broker,), **more)
+
+
+def lose(rig: Rig, broker: str, action: str, **params: Any) -> None:
+    rig.sims[broker].faults.add([{"call": "place", "action": action, "params": params}])
+
+
+async def state_of(rig: Rig, order_id: str) -> dict[str, Any]:
+    return (await rig.call("GET", f"/v1/orders/{order_id}")).json["legs"][0]
+
+
+async def until(rig: Rig, order_id: str, *states: str) -> dict[str, Any]:
+    for _ in range(300):
+        leg = await state_of(rig, order_id)
+        if leg["state"] in states:
+            return leg
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"still {leg['state']}, not {states}")
+
+
+async def events_of(rig: Rig, order_id: str) -> list[str]:
+    history = await rig.call("GET", f"/v1/orders/{order_id}/history")
+    return [event["event"] for event in history.json["events"]]
+
+
+async def alarms(rig: Rig) -> list[str]:
+    def read(connection):
+        rows = connection.execute("SELECT body FROM audit WHERE kind='alarm' ORDER BY seq")
+        return [msgspec.json.decode(body)["event"] for (body,) in rows]
+
+    return await rig.gateway.store.read(read)
+
+
+LOST_BUT_ACCEPTED = [
+    ("accept_then_reset", {}),
+    ("accept_then_close", {}),
+    ("accept_then_status", {"status": 500}),
+    ("accept_then_status", {"status": 502}),
+    ("accept_then_status", {"status": 504}),
+    ("accept_then_html", {}),
+    ("accept_then_empty", {}),
+    ("accept_then_truncated", {}),
+    ("reset_at_byte", {"bytes": 15}),
+]
+
+
+@pytest.mark.parametrize(("action", "params"), LOST_BUT_ACCEPTED)
+@pytest.mark.parametrize("broker", ["fyers", "hdfc", "mstock"])
+async def test_an_accepted_order_whose_answer_was_lost_is_found(tmp_path, broker, action, params):
+    async with only(broker, tmp_path) as rig:
+        # One good order first: it teaches whether this account's broker gives the tag back.
+        first = await rig.place("first", accounts=[f"{broker}-main"], wait_for="final")
+        assert first.json["legs"][0]["state"] == "FILLED"
+        lose(rig, broker, action, **params)
+
+        lost = await rig.place("lost", accounts=[f"{broker}-main"])
+        leg = await until(rig, lost.json["order_id"], "FILLED")
+
+        assert (lost.status, lost.json["legs"][0]["outcome"]) == (202, "unknown")
+        assert len(rig.ledger(broker)) == 2
+        assert leg["broker_order_id"] == rig.ledger(broker)[1].broker_order_id
+        assert "found" in await events_of(rig, lost.json["order_id"])
+
+
+@pytest.mark.parametrize("broker", ["fyers", "hdfc", "mstock"])
+async def test_an_order_that_never_arrived_is_not_found_and_never_sent_again(tmp_path, broker):
+    async with only(broker, tmp_path) as rig:
+        await rig.place("first", accounts=[f"{broker}-main"], wait_for="final")
+        lose(rig, broker, "reset_before_accept")
+
+        lost = await rig.place("lost", accounts=[f"{broker}-main"])
+        leg = await until(rig, lost.json["order_id"], "NOT_FOUND")
+
+        assert leg["outcome"] == "unknown"
+        assert len(rig.ledger(broker)) == 1
+        listed = await rig.call("GET", "/v1/unresolved")
+        (row,) = listed.json["unresolved"]
+        assert row["leg"]["leg_id"] == leg["leg_id"]
+        reads = [entry for entry in row["evidence"] if entry["what"] == "good_read"]
+        assert len(reads) >= 3
+        assert row["exposure"] == {"quantity": 10, "value": "8125.00"}
+
+
+async def test_reads_that_fail_prove_nothing(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        lose(rig, "fyers", "reset_before_accept")
+        rig.sims["fyers"].faults.add(
+            [{"call": "book", "action": "book_fail", "count": None, "params": {"status": 500}}]
+        )
+
+        lost = await rig.place("lost", **FYERS)
+        await asyncio.sleep(100 / SCALE)
+        leg = await state_of(rig, lost.json["order_id"])
+
+        assert leg["state"] == "UNKNOWN"
+        (row,) = (await rig.call("GET", "/v1/unresolved")).json["unresolved"]
+        assert {"read_failed"} == {entry["what"] for entry in row["evidence"]}
+
+
+async def test_an_order_that_shows_up_after_not_found_is_adopted_with_an_alarm(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        await rig.place("first", **FYERS, wait_for="final")
+        lose(rig, "fyers", "accept_then_reset")
+        late = {"action": "book_lag", "count": None, "params": {"ms": 2500}}
+        rig.sims["fyers"].faults.add([{"call": "book", **late}, {"call": "trades", **late}])
+
+        lost = await rig.place("lost", **FYERS)
+        await until(rig, lost.json["order_id"], "NOT_FOUND")
+        leg = await until(rig, lost.json["order_id"], "FILLED")
+
+        assert leg["broker_order_id"] == rig.ledger("fyers")[1].broker_order_id
+        assert await alarms(rig) == ["late_found"]
+
+
+async def test_a_fill_without_its_order_keeps_absence_from_being_concluded(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        await rig.place("first", **FYERS, wait_for="final")
+        lose(rig, "fyers", "accept_then_reset")
+        rig.sims["fyers"].faults.add(
+            [{"call": "book", "action": "book_lag", "count": None, "params": {"ms": 2500}}]
+        )
+
+        lost = await rig.place("lost", **FYERS)
+        await until(rig, lost.json["order_id"], "FILLED")
+
+        assert "not_found" not in await events_of(rig, lost.json["order_id"])
+
+
+async def test_two_orders_with_one_tag_stop_the_account(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        rig.sims["fyers"].faults.add([{"call": "place", "action": "duplicate"}])
+
+        placed = await rig.place("double", **FYERS)
+        await until(rig, placed.json["order_id"], "FILLED")
+        for _ in range(100):
+            if await alarms(rig):
+                break
+            await asyncio.sleep(0.02)
+        after = await rig.place("after", **FYERS)
+
+        assert await alarms(rig) == ["duplicate_detected"]
+        assert after.json["legs"][0]["reason"]["code"] == "kill_switch"
+        assert len(rig.ledger("fyers")) == 2
+
+
+async def test_a_restart_with_an_order_on_the_wire_looks_it_up(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        lose(rig, "fyers", "accept_then_hang")
+
+        lost = await rig.place("lost", **FYERS, wait_ms=200)
+        assert lost.json["legs"][0]["state"] == "SENDING"
+        await crash(rig)
+        leg = await until(rig, lost.json["order_id"], "FILLED")
+
+        assert leg["broker_order_id"] == rig.ledger("fyers")[0].broker_order_id
+        events = await events_of(rig, lost.json["order_id"])
+        assert events[:4] == ["accepted", "send_begin", "restart", "found"]
+
+
+async def test_an_account_takes_no_order_before_its_unknown_legs_were_looked_up(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        lose(rig, "fyers", "accept_then_hang")
+        await rig.place("lost", **FYERS, wait_ms=100)
+        rig.sims["fyers"].faults.add(
+            [{"call": "book", "action": "book_fail", "count": None, "params": {"status": 503}}]
+        )
+        await crash(rig)
+
+        early = await rig.place("early", **FYERS)
+        rig.sims["fyers"].faults.clear()
+        for n in range(200):
+            later = await rig.place(f"later-{n}", **FYERS)
+            if later.json["summary"] == "accepted":
+                break
+            await asyncio.sleep(0.02)
+
+        assert early.json["legs"][0]["reason"]["code"] == "unresolved"
+        assert later.json["summary"] == "accepted"
+
+
+async def test_without_an_echo_look_alikes_go_to_the_operator(tmp_path):
+    options = {"external_reference": "generated"}
+    async with only("hdfc", tmp_path, options=options) as rig:
+        lose(rig, "hdfc", "accept_then_reset")
+
+        lost = await rig.place("lost", **HDFC)
+        leg = await until(rig, lost.json["order_id"], "NEEDS_OPERATOR")
+        (order,) = rig.ledger("hdfc")
+        (row,) = (await rig.call("GET", "/v1/unresolved")).json["unresolved"]
+        adopted = await rig.call(
+            "POST",
+            f"/v1/unresolved/{leg['leg_id']}/resolve",
+            {
+                "action": "adopt",
+                "broker_order_id": order.broker_order_id,
+                "reason": "seen in the app",
+            },
+        )
+
+        assert [order.broker_order_id] == [s["broker_order_id"] for s in row["suspects"]]
+        assert adopted.status == 200
+        done = await until(rig, lost.json["order_id"], "FILLED")
+        assert done["broker_order_id"] == order.broker_order_id
+
+
+async def test_an_exclusive_account_adopts_its_one_look_alike(tmp_path):
+    options = {"external_reference": "generated"}
+    settings = {"exclusive": True}
+    async with only("hdfc", tmp_path, options=options, account_settings=settings) as rig:
+        lose(rig, "hdfc", "accept_then_reset")
+
+        lost = await rig.place("lost", **HDFC)
+        leg = await until(rig, lost.json["order_id"], "FILLED")
+
+        assert leg["broker_order_id"] == rig.ledger("hdfc")[0].broker_order_id
+        assert "adopted_by_look" in await events_of(rig, lost.json["order_id"])
+
+
+async def test_without_an_echo_a_second_order_alike_waits_and_is_denied(tmp_path):
+    options = {"external_reference": "generated"}
+    async with only("hdfc", tmp_path, options=options) as rig:
+        lose(rig, "hdfc", "accept_then_hang")
+        first = asyncio.create_task(rig.place("first", **HDFC, wait_ms=0))
+        await asyncio.sleep(0.3)
+
+        twin = await rig.place("twin", **HDFC, ttl_ms=300)
+        other_side = await rig.place("sell", **HDFC, side="SELL", price="811.00")
+
+        assert (await first).status == 202
+        leg = twin.json["legs"][0]
+        assert (leg["state"], leg["reason"]["code"]) == ("DENIED", "unresolved")
+        assert other_side.json["summary"] == "accepted"
+
+
+async def test_the_operator_declares_absent_and_must_say_why(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        lose(rig, "fyers", "reset_before_accept")
+        lost = await rig.place("lost", **FYERS)
+        leg = await until(rig, lost.json["order_id"], "NOT_FOUND")
+        path = f"/v1/unresolved/{leg['leg_id']}/resolve"
+
+        silent = await rig.call("POST", path, {"action": "absent", "reason": ""})
+        no_order = await rig.call("POST", path, {"action": "adopt", "reason": "because"})
+        done = await rig.call("POST", path, {"action": "absent", "reason": "not in the app"})
+        again = await rig.call("POST", path, {"action": "absent", "reason": "not in the app"})
+
+        assert (silent.status, silent.json["errors"][0]["field"]) == (422, "reason")
+        assert (no_order.status, no_order.json["errors"][0]["field"]) == (422, "broker_order_id")
+        assert (done.status, done.json["summary"]) == (200, "not_sent")
+        assert done.json["legs"][0]["outcome"] == "absent"
+        assert again.status == 404
+        assert (await rig.call("GET", "/v1/unresolved")).json["unresolved"] == []
+
+
+async def test_a_cancel_of_a_lost_order_goes_out_as_soon_as_it_is_found(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        lose(rig, "fyers", "accept_then_reset")
+        rig.sims["fyers"].faults.add(
+            [{"call": "book", "action": "book_lag", "count": None, "params": {"ms": 500}}]
+        )
+
+        lost = await rig.place("lost", **FYERS, price="700.00")
+        cancel = await rig.call("DELETE", f"/v1/orders/{lost.json['order_id']}")
+        leg = await until(rig, lost.json["order_id"], "CANCELLED")
+
+        assert cancel.json["legs"][0]["cancel_requested"] is True
+        assert leg["outcome"] == "accepted"
+        assert leg["cancelled_quantity"] == 10
+
+
+async def test_a_session_that_died_while_sending_is_settled_in_the_next_one(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        rig.sims["fyers"].faults.add(
+            [
+                {
+                    "call": "place",
+                    "action": "session_expired",
+                    "params": {"accepted": True, "expire": True},
+                }
+            ]
+        )
+
+        lost = await rig.place("lost", **FYERS)
+        assert lost.json["legs"][0]["state"] == "UNKNOWN"
+        await rig.log_in("fyers-main")
+        leg = await until(rig, lost.json["order_id"], "FILLED")
+
+        assert leg["broker_order_id"] == rig.ledger("fyers")[0].broker_order_id
+
+
+@pytest.mark.parametrize("broker", ["fyers", "hdfc", "mstock"])
+async def test_a_live_order_is_modified_and_the_book_proves_it(tmp_path, broker):
+    async with only(broker, tmp_path) as rig:
+        placed = await rig.place("k", accounts=[f"{broker}-main"], price="700.00", wait_for="book")
+        path = f"/v1/orders/{placed.json['order_id']}"
+
+        reply = await rig.call("PATCH", path, {"price": "701.00", "quantity": 7})
+
+        assert reply.status == 200
+        leg = reply.json["legs"][0]
+        assert (leg["modify"], leg["price"], leg["quantity"]) == ("applied", "701.00", 7)
+        (order,) = rig.ledger(broker)
+        assert (order.price, order.quantity) == (Decimal("701.00"), 7)
+
+
+async def test_a_modify_of_a_finished_order_is_not_live(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        placed = await rig.place("k", **FYERS, wait_for="final")
+
+        reply = await rig.call("PATCH", f"/v1/orders/{placed.json['order_id']}", {"price": "1"})
+
+        assert reply.json["legs"][0]["modify"] == "not_live"
+
+
+async def test_a_modify_whose_answer_was_lost_is_unknown_until_the_book_shows_it(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        placed = await rig.place("k", **FYERS, price="700.00", wait_for="book")
+        rig.sims["fyers"].faults.add([{"call": "modify", "action": "accept_then_reset"}])
+
+        reply = await rig.call(
+            "PATCH", f"/v1/orders/{placed.json['order_id']}", {"price": "702.00"}
+        )
+
+        assert reply.json["legs"][0]["modify"] == "applied"
+        events = await events_of(rig, placed.json["order_id"])
+        assert events.count("modify_begin") == 1
+        assert "modify_unknown" in events
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "body"),
+        ({"price": "-1"}, "price"),
+        ({"quantity": 0}, "quantity"),
+        ({"quantities": {"nobody": 4}}, "quantities.nobody"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+async def test_a_wrong_modify_names_its_field(one, body, field):
+    placed = await one.place("k", **FYERS, price="700.00", wait_for="book")
+
+    reply = await one.call("PATCH", f"/v1/orders/{placed.json['order_id']}", body)
+
+    assert reply.status == 422
+    assert [field] == [error["field"] for error in reply.json["errors"]]
+
+
+async def crash(rig: Rig) -> None:
+    """End the gateway as kill -9 would: nothing more is written, only the files remain."""
+    rig._server.stop()
+    await rig._serving
+    rig.gateway.store._writer.close()
+    await rig.gateway.orders.stop(deadline_s=0)
+    await rig.gateway.stop()
+    await rig.start_gateway()
