@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
+from adapters.sdk.models import OrderType, Product, Side
+from adapters.sdk.simulator.orders import NewOrder, SimOrder
 from tests.gateway.rig import Reply, Rig
 
 # Far below the simulated SBIN's 812.50, so that it rests.
@@ -45,3 +48,34 @@ async def until(reached: Any, what: str) -> None:
             return
         await asyncio.sleep(0.01)
     raise TimeoutError(what)
+
+
+def elsewhere(rig: Rig, broker: str, **changes: Any) -> SimOrder:
+    """Put an order into a broker's book that this gateway did not place."""
+    engine = rig.sims[broker].engine
+    contract = engine.universe.by_instrument(changes.pop("instrument", "NSE:SBIN"))
+    assert contract is not None
+    fields: dict[str, Any] = {
+        "side": Side.BUY,
+        "order_type": OrderType.LIMIT,
+        "product": Product.CNC,
+        "quantity": 3,
+        "price": Decimal("780.00"),
+    }
+    return engine.place(NewOrder(contract=contract, **{**fields, **changes}))
+
+
+def hold(rig: Rig, broker: str, quantity: int, **changes: Any) -> None:
+    """Give an account a position: bought (or sold, when negative) at the market elsewhere."""
+    elsewhere(
+        rig,
+        broker,
+        **{
+            "side": Side.BUY if quantity > 0 else Side.SELL,
+            "quantity": abs(quantity),
+            "order_type": OrderType.MARKET,
+            "price": None,
+            "product": Product.MIS,
+            **changes,
+        },
+    )

@@ -21,7 +21,7 @@ async def test_global_halt_denies_every_leg_and_sends_nothing(rig):
     assert answer.json["blocked_at"] is not None
     placed = await rig.place(accounts=MINE)
     assert (200, "not_sent") == (placed.status, placed.json["summary"])
-    assert {name: DENIED for name in MINE} == legs(placed)
+    assert dict.fromkeys(MINE, DENIED) == legs(placed)
     assert [[], [], []] == [rig.ledger(name) for name in rig.sims]
     reason = placed.leg("fyers-main")["reason"]
     assert ("HALT_NEW", "global", None) == tuple(
