@@ -1,0 +1,171 @@
+"""Sequences that nobody would write by hand: orders, faults, crashes and time, in any order.
+
+Hypothesis draws what clients do, what becomes of each order and what the gateway is told; after
+every step the same checker judges that judges the chaos runs. A failure shrinks to its shortest
+sequence and prints it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from adapters.sdk.models import BrokerOrderState
+from gateway.orders.request import OrderRequest
+from tests.model.exchange import INSTRUMENTS, Fate, Made
+from tests.model.world import World
+
+_ACCOUNTS = ("echo", "silent", "alone")
+
+
+class OrdersUnderFire(RuleBasedStateMachine):
+    """The gateway against everything that may happen to an order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.halted = False
+
+    @rule(
+        fates=st.dictionaries(
+            st.sampled_from(_ACCOUNTS), st.sampled_from(Fate), min_size=1, max_size=3
+        ),
+        instrument=st.sampled_from(sorted(INSTRUMENTS)),
+        ttl_ms=st.sampled_from((200, 5000, 30_000)),
+        quantity=st.integers(1, 3),
+    )
+    def place(self, fates: dict[str, Fate], instrument: str, ttl_ms: int, quantity: int) -> None:
+        key = f"k{len(self.world.requests)}"
+        self.world.place(key, fates, instrument=instrument, ttl_ms=ttl_ms, quantity=quantity)
+
+    @precondition(lambda self: self.world.requests)
+    @rule(data=st.data())
+    def repeat_a_key(self, data: st.DataObject) -> None:
+        self.world.send(data.draw(st.sampled_from(sorted(self.world.requests))))
+
+    @precondition(lambda self: self.world.requests)
+    @rule(data=st.data())
+    def reuse_a_key_for_another_order(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.world.requests)))
+        known = self.world.requests[key]
+        other = OrderRequest(
+            instrument=known.instrument,
+            side=known.side,
+            order_type=known.order_type,
+            product=known.product,
+            accounts=known.accounts,
+            quantity=(known.quantity or 0) + 100,
+            price=known.price,
+        )
+        self.world.send(key, other)
+
+    @rule(rounds=st.integers(1, 12))
+    def let_a_few_steps_happen(self, rounds: int) -> None:
+        self.world.loop.step(rounds)
+
+    @rule(seconds=st.sampled_from((0.06, 0.5, 2.0, 11.0, 70.0)))
+    def let_time_pass(self, seconds: float) -> None:
+        self.world.loop.advance(seconds)
+
+    @rule()
+    def crash(self) -> None:
+        self.world.crash()
+
+    @rule(account=st.sampled_from(_ACCOUNTS))
+    def lose_the_session(self, account: str) -> None:
+        self.world.brokers[account].token += 1
+
+    @rule()
+    def log_in(self) -> None:
+        self.world.log_in()
+
+    @rule(account=st.sampled_from(_ACCOUNTS), words=st.sampled_from(("html", "reset")))
+    def fail_the_next_reads(self, account: str, words: str) -> None:
+        self.world.brokers[account].bad_reads.extend((words, words))
+
+    @rule(data=st.data())
+    def fill_at_the_broker(self, data: st.DataObject) -> None:
+        live = self._live_at_the_broker()
+        if live:
+            made = data.draw(st.sampled_from(live))
+            made.filled = data.draw(st.integers(made.filled, made.quantity))
+            if made.filled == made.quantity:
+                made.state = BrokerOrderState.FILLED
+
+    @rule(data=st.data())
+    def end_at_the_broker(self, data: st.DataObject) -> None:
+        live = self._live_at_the_broker()
+        if live:
+            made = data.draw(st.sampled_from(live))
+            ends = (BrokerOrderState.CANCELLED, BrokerOrderState.EXPIRED)
+            made.state = data.draw(st.sampled_from(ends))
+
+    @rule(instrument=st.sampled_from(sorted(INSTRUMENTS)), quantity=st.integers(1, 3))
+    def trade_elsewhere(self, instrument: str, quantity: int) -> None:
+        """Somebody places an order by hand that looks like one of ours. Not where we are alone."""
+        broker = self.world.brokers["silent"]
+        template = next(iter(self.world.requests.values()), None)
+        if template is not None:
+            broker.made.append(
+                Made(
+                    broker_order_id=f"by-hand-{len(broker.made)}",
+                    tag=None,
+                    instrument=instrument,
+                    side=template.side,
+                    order_type=template.order_type,
+                    product=template.product,
+                    quantity=quantity,
+                    price=template.price,
+                    at=broker.now(),
+                    shows_at=self.world.loop.time(),
+                )
+            )
+
+    @precondition(lambda self: self.world.order_ids())
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        self.world.cancel(data.draw(st.sampled_from(self.world.order_ids())))
+
+    @precondition(lambda self: not self.halted)
+    @rule()
+    def stop_orders(self) -> None:
+        self.world.stop_orders()
+        self.halted = True
+
+    @precondition(lambda self: self.halted)
+    @rule()
+    def release(self) -> None:
+        self.world.release()
+        self.halted = False
+
+    @invariant()
+    def nothing_is_broken(self) -> None:
+        assert [] == self.world.judge(at_the_end=False)
+
+    def teardown(self) -> None:
+        try:
+            self.world.settle()
+            assert [] == self.world.judge(at_the_end=True)
+        finally:
+            self.world.close()
+
+    def _live_at_the_broker(self) -> list[Made]:
+        return [
+            made
+            for broker in self.world.brokers.values()
+            for made in broker.visible()
+            if not made.state.is_final
+        ]
+
+
+OrdersUnderFire.TestCase.settings = settings(
+    max_examples=int(os.environ.get("BROKERGATE_MODEL_EXAMPLES", "60")),
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+test_no_sequence_of_events_breaks_an_invariant = OrdersUnderFire.TestCase
