@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
+
+import msgspec
 
 from adapters.sdk.errors import (
     Denied,
@@ -23,7 +26,7 @@ from adapters.sdk.errors import (
     Progress,
     ReasonCode,
 )
-from adapters.sdk.interface import Adapter, Capabilities, SendGate
+from adapters.sdk.interface import Adapter, Capabilities, RateWindow, SendGate
 from adapters.sdk.models import (
     BrokerOrder,
     BrokerPosition,
@@ -42,7 +45,7 @@ from gateway.calls.admission import Admission
 from gateway.calls.breaker import Breaker
 from gateway.calls.bulkhead import Lanes, Priority
 from gateway.calls.health import Health
-from gateway.calls.limits import Limits, Window
+from gateway.calls.limits import DAY_S, Limits, Window
 from gateway.calls.permit import Permit
 from gateway.calls.retry import READ, Retry
 from gateway.orders.records import Reason
@@ -72,7 +75,7 @@ class AccountCalls:
         current_session: Callable[[], Session | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        declared = capabilities.limits if broker_windows else ()
+        declared = [_scaled(window) for window in capabilities.limits] if broker_windows else []
         self.account_id = account_id
         self.limits = Limits(orders_per_second, declared, clock=clock)
         self.retry = Retry()
@@ -363,3 +366,10 @@ class AccountCalls:
             f"no room in the rate limits of {self.account_id} in time",
             reason=ReasonCode.RATE_LIMITED,
         )
+
+
+def _scaled(window: RateWindow) -> RateWindow:
+    """`BROKERGATE_TEST_TIME_SCALE` shortens minutes and hours, as it does the reads in them."""
+    scale = max(float(os.environ.get("BROKERGATE_TEST_TIME_SCALE", "1")), 1.0)
+    per_s = max(int(window.per_s / scale), 1) if window.per_s < DAY_S else window.per_s
+    return msgspec.structs.replace(window, per_s=per_s)
