@@ -66,16 +66,15 @@ def elsewhere(rig: Rig, broker: str, **changes: Any) -> SimOrder:
 
 
 def hold(rig: Rig, broker: str, quantity: int, **changes: Any) -> None:
-    """Give an account a position: bought (or sold, when negative) at the market elsewhere."""
-    elsewhere(
-        rig,
-        broker,
-        **{
-            "side": Side.BUY if quantity > 0 else Side.SELL,
-            "quantity": abs(quantity),
-            "order_type": OrderType.MARKET,
-            "price": None,
-            "product": Product.MIS,
-            **changes,
-        },
-    )
+    """Give an account a position: bought, or sold when negative, elsewhere."""
+    engine = rig.sims[broker].engine
+    contract = engine.universe.by_instrument(changes.get("instrument", "NSE:SBIN"))
+    assert contract is not None
+    # At a price that rests, so that it trades when this says so and not by itself.
+    fields: dict[str, Any] = {
+        "side": Side.BUY if quantity > 0 else Side.SELL,
+        "quantity": abs(quantity),
+        "price": contract.lower_price if quantity > 0 else contract.upper_price,
+        "product": Product.MIS,
+    }
+    engine.fill(elsewhere(rig, broker, **{**fields, **changes}))
