@@ -112,7 +112,9 @@ class Gateway:
         await self.breakers.load()
         await self._recent_calls.load()
         self._spawn(self._recent_calls.keep())
-        await self.orders.start(await self.store.merge_emergency())
+        unwritten = await self.store.merge_emergency()
+        await self.kill.take_over(unwritten)
+        await self.orders.start(unwritten)
         self.kill.start()
         for account in self.accounts.values():
             if account.session is not None:

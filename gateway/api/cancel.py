@@ -68,7 +68,7 @@ class CancelRoutes:
         self._canceller = canceller
         self._accounts = accounts
         self._groups = groups
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
 
     def routes(self) -> list[Route]:
         return [
@@ -186,7 +186,7 @@ class CancelRoutes:
             raise Problem(422, "invalid_request", text, errors=errors)
         return list(found.values())
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -32,6 +32,7 @@ from gateway.store import KillRow, Store, StoreBroken
 log = logging.getLogger(__name__)
 
 _ENDLESS = "kill-endless"
+_EMERGENCY_EVENT = "kill_engaged"
 StartRun = Callable[[Engagement, Callable[[], bool]], StopRun]
 
 
@@ -67,6 +68,7 @@ class KillService:
         self._accounts = accounts
         self._start_run = start_run
         self._runs: dict[str, StopRun] = {}
+        self._unkept: dict[tuple[Scope, str | None], Engagement] = {}
         self._unreadable: list[tuple[str, str]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._changing = asyncio.Lock()
@@ -201,6 +203,8 @@ class KillService:
             if self.switch.condition(cause.source) is cause:
                 self.switch.clear_condition(cause.source)
         self._unreadable = [row for row in self._unreadable if row not in rows]
+        if self._unkept or causes:
+            await self._catch_up()
 
     def run_of(self, engagement: Engagement) -> StopRun | None:
         return self._runs.get(engagement.id)
@@ -287,9 +291,34 @@ class KillService:
         try:
             await self._store.save_kill(_row(engagement), audit, account=account)
         except StoreBroken:
-            self._store.emergency.append("kill", audit)
+            self._unkept[engagement.place] = engagement
+            kept = {**audit, "engagement": engagement}
+            self._store.emergency.append(f"kill_{kept.pop('event')}", kept)
             return False
+        self._unkept.pop(engagement.place, None)
         return True
+
+    async def take_over(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Engage again what an earlier run could only keep in the emergency log."""
+        for line in lines:
+            if line.get("event") != _EMERGENCY_EVENT:
+                continue
+            try:
+                engagement = msgspec.convert(line.get("engagement"), Engagement)
+            except msgspec.ValidationError:
+                self.switch.set_condition(UNREADABLE, "an emergency line of it cannot be read")
+                continue
+            self.switch.restore([engagement])
+            if self._stands(engagement):
+                await self._save(engagement, {"event": "engaged", "id": engagement.id})
+
+    async def _catch_up(self) -> None:
+        """Write what only memory held, now that the journal can be written again."""
+        for engagement in list(self._unkept.values()):
+            if self._stands(engagement):
+                await self._save(engagement, {"event": "engaged", "id": engagement.id})
+        self._unkept.clear()
+        await self._store.merge_emergency()
 
     def _run(self, engagement: Engagement) -> None:
         run = self._start_run(engagement, lambda: self._stands(engagement))
@@ -318,7 +347,7 @@ class KillService:
         try:
             await self._store.audit("kill", {"event": event, "reason": reason})
         except StoreBroken:
-            self._store.emergency.append("kill", {"what": event, "reason": reason})
+            self._store.emergency.append(f"kill_{event}", {"reason": reason})
 
     def _spawn(
         self, work: Coroutine[Any, Any, Any], *, name: str | None = None
