@@ -25,6 +25,7 @@ _COMMANDS = {
     "login": _Entry("gateway.cli.login", "Log accounts in at their brokers."),
     "keys": _Entry("gateway.cli.keys", "Make, list and revoke API keys."),
     "orders": _Entry("gateway.cli.orders", "Look at orders and what became of them."),
+    "kill": _Entry("gateway.cli.kill", "Stop orders at once; look at the switch; release it."),
     "instruments": _Entry("gateway.cli.instruments", "Fetch the brokers' instrument masters."),
     "audit": _Entry("gateway.cli.audit", "Check the tamper-evident log."),
     "simulate": _Entry("gateway.cli.simulate", "Run a broker's simulator to practise against."),

@@ -40,6 +40,8 @@ _OFFLINE = frozenset(
         ("GET", "/v1/orders/{order_id}"),
         ("GET", "/v1/orders/{order_id}/history"),
         ("GET", "/v1/audit/verify"),
+        ("GET", "/v1/kill-switch"),
+        ("POST", "/v1/kill-switch/release"),
     }
 )
 
@@ -115,6 +117,7 @@ class OfflineApi:
 async def _open(setup: Setup, keyring: Keyring) -> Gateway:
     gateway = Gateway(setup.settings, setup.plugins, keyring)
     await gateway.keys.load()
+    await gateway.kill.load()
     return gateway
 
 
