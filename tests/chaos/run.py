@@ -126,6 +126,8 @@ class Chaos:
                 "broker": spec.broker,
                 "base_urls": place.base_urls,
                 "market_hours": "ignore",
+                # A run asks within minutes what a day's windows are made for.
+                "limits": {"broker_windows": "ignore"},
                 **settings,
             }
             lines.append(f"  - {msgspec.json.encode(fields).decode()}")

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from adapters.sdk.models import BrokerOrderState
 from gateway.orders.request import OrderRequest
+from tests.chaos.checker import Violation
 from tests.model.exchange import INSTRUMENTS, Fate, Made
 from tests.model.world import World
 
@@ -143,12 +144,12 @@ class OrdersUnderFire(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_broken(self) -> None:
-        assert [] == self.world.judge(at_the_end=False)
+        assert_nothing(self.world.judge(at_the_end=False))
 
     def teardown(self) -> None:
         try:
             self.world.settle()
-            assert [] == self.world.judge(at_the_end=True)
+            assert_nothing(self.world.judge(at_the_end=True))
         finally:
             self.world.close()
 
@@ -159,6 +160,10 @@ class OrdersUnderFire(RuleBasedStateMachine):
             for made in broker.visible()
             if not made.state.is_final
         ]
+
+
+def assert_nothing(found: list[Violation]) -> None:
+    assert not found, "\n".join(f"{each.invariant}: {each.what}" for each in found)
 
 
 OrdersUnderFire.TestCase.settings = settings(

@@ -7,8 +7,10 @@ which order depends on nothing but the test.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any
 from unittest.mock import patch
 
@@ -18,6 +20,7 @@ from gateway.store import writer
 START_NS = 1_795_408_200 * 1_000_000_000
 # Far above the machine's own monotonic clock, which some defaults were bound to at import.
 _LOOP_START = 100_000_000.0
+_MACHINE = time.monotonic
 _MOST_ROUNDS = 20_000
 
 
@@ -83,6 +86,7 @@ class VirtualWorld:
 
     def __init__(self) -> None:
         self.loop = VirtualLoop()
+        self._undo: list[Callable[[], None]] = []
         offset = int(_LOOP_START * 1e9)
         self._patches = [
             patch.object(time, "monotonic", lambda: self.loop.now),
@@ -98,12 +102,38 @@ class VirtualWorld:
         asyncio.set_event_loop(self.loop)
         for each in self._patches:
             each.start()
+        self._undo = list(_replace_clocks(lambda: self.loop.now))
 
     def leave(self) -> None:
+        for undo in self._undo:
+            undo()
         for each in reversed(self._patches):
             each.stop()
         asyncio.set_event_loop(None)
         self.loop.close()
+
+
+def _replace_clocks(clock: Callable[[], float]) -> Iterator[Callable[[], None]]:
+    """Put `clock` in for every default that was bound to the machine's; yields how to undo it."""
+    for name, module in list(sys.modules.items()):
+        if not name.startswith("gateway."):
+            continue
+        for kind in [each for each in vars(module).values() if isinstance(each, type)]:
+            make = vars(kind).get("__init__")
+            if not isinstance(make, FunctionType) or kind.__module__ != name:
+                continue
+            plain, named = make.__defaults__, make.__kwdefaults__
+            if _MACHINE not in (plain or ()) and _MACHINE not in (named or {}).values():
+                continue
+            make.__defaults__ = plain and tuple(clock if d is _MACHINE else d for d in plain)
+            make.__kwdefaults__ = named and {
+                key: clock if value is _MACHINE else value for key, value in named.items()
+            }
+
+            def undo(make: Any = make, plain: Any = plain, named: Any = named) -> None:
+                make.__defaults__, make.__kwdefaults__ = plain, named
+
+            yield undo
 
 
 def _submit(self: Any, work: Any, points: tuple[str, ...] = ()) -> Any:

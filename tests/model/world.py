@@ -85,6 +85,7 @@ class World:
                     "broker": name,
                     "exclusive": name == "alone",
                     "market_hours": "ignore",
+                    "limits": {"broker_windows": "ignore"},
                 }
                 for name in self.brokers
             ],
