@@ -1,1 +1,1 @@
-"""Everything that speaks a broker's wire protocol, and the kit (`adapters.sdk`) it is built with."""
+"""Everything that speaks a broker's wire protocol, and the kit it is built with (`sdk`)."""
