@@ -18,6 +18,7 @@ from gateway.api.app import build_app
 from gateway.api.audit import AuditRoutes
 from gateway.api.auth import Keys
 from gateway.api.baskets import BasketRoutes
+from gateway.api.books import BookRoutes
 from gateway.api.breakers import BreakerRoutes
 from gateway.api.cancel import CancelRoutes
 from gateway.api.kill import KillRoutes
@@ -27,6 +28,9 @@ from gateway.api.ratelimit import KeyLimits, KeyRates
 from gateway.api.routing import Route
 from gateway.api.sessions import SessionRoutes
 from gateway.api.unresolved import UnresolvedRoutes
+from gateway.books.desk import BookDesk
+from gateway.books.keeper import SnapshotKeeper
+from gateway.books.reader import BookReader
 from gateway.calls.journal import BreakerJournal, RecentCalls
 from gateway.config import Settings, adapter_context
 from gateway.instruments import InstrumentService
@@ -70,7 +74,9 @@ class Gateway:
         calls = {account.id: account.calls for account in self.accounts.values()}
         self.breakers = BreakerJournal(self.store, calls)
         self._recent_calls = RecentCalls(self.store, data_dir / CALLS, calls)
-        self.sessions = SessionManager(self.store, self.accounts, self._session_active)
+        self.sessions = SessionManager(
+            self.store, self.accounts, self._session_active, self._before_logout
+        )
         for account in self.accounts.values():
             account.calls.on_login_expired = partial(self.sessions.session_expired, account)
         boot_id = secrets.token_hex(8)
@@ -101,6 +107,9 @@ class Gateway:
             self.accounts,
             self._stop_everything,
         )
+        self.reader = BookReader(self.instruments.find_contracts, self.sessions.session_expired)
+        self.snapshots = SnapshotKeeper(self.store, self.accounts, self.reader)
+        self.desk = BookDesk(self.store, self.reader, self.snapshots)
         self._background: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -119,12 +128,16 @@ class Gateway:
         for account in self.accounts.values():
             if account.session is not None:
                 self._session_active(account.id)
+        self._spawn(self.snapshots.run())
 
     async def stop(self) -> None:
         """Let orders on the wire finish, then close everything. Safe to call once."""
         await self.kill.stop()
         await self._cancel_routes.stop()
         await self.orders.stop()
+        keeping = (self.snapshots.before_leaving(item, "stop") for item in self.accounts.values())
+        await asyncio.gather(*keeping)
+        await self.reader.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -153,6 +166,7 @@ class Gateway:
             ).routes(),
             *AuditRoutes(self.store).routes(),
             *BreakerRoutes(self.accounts, self.breakers).routes(),
+            *BookRoutes(self.desk, self.accounts, self.settings.groups).routes(),
         ]
         return [*routes, openapi_route(routes, program_version())]
 
@@ -180,6 +194,9 @@ class Gateway:
                 log.info("%s: no connection stands ready: %s", account.id, error)
         if account.broker in await self.instruments.missing():
             await self.instruments.refresh([account.broker])
+
+    async def _before_logout(self, account: Account) -> None:
+        await self.snapshots.before_leaving(account, "logout")
 
     def _journal_broke(self, error: BaseException) -> None:
         """Called on the writer's thread: assignments only."""

@@ -12,7 +12,7 @@ from adapters.sdk.models import Exchange
 from gateway.orders.times import IST, ist
 
 # Some minutes after each segment's last trade, for the book to settle.
-_CLOSE = {
+CLOSE = {
     Exchange.NSE: time(15, 45),
     Exchange.BSE: time(15, 45),
     Exchange.NFO: time(15, 45),
@@ -27,7 +27,7 @@ def trade_date(created_us: int, instrument: str, *, amo: bool) -> date:
     """The day whose session an order is for: the next one when it comes after the close."""
     at = ist(created_us)
     day = at.date()
-    close = _CLOSE[Exchange(instrument.partition(":")[0])]
+    close = CLOSE[Exchange(instrument.partition(":")[0])]
     if at.time() >= close or (amo and at.time() >= time(9, 0)):
         day += timedelta(days=1)
     while day.weekday() >= 5:
@@ -37,7 +37,7 @@ def trade_date(created_us: int, instrument: str, *, amo: bool) -> date:
 
 def is_closed(day: date, instrument: str, at_us: int) -> bool:
     """Whether `day`'s session of the instrument's segment was over at that time."""
-    close = _CLOSE[Exchange(instrument.partition(":")[0])]
+    close = CLOSE[Exchange(instrument.partition(":")[0])]
     return ist(at_us) >= datetime.combine(day, close, IST)
 
 

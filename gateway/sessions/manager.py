@@ -69,8 +69,13 @@ class SessionManager:
     """Logs accounts in and out and keeps what a restart needs. Lives on the event loop."""
 
     def __init__(
-        self, store: Store, accounts: Mapping[str, Account], on_active: Callable[[str], None]
+        self,
+        store: Store,
+        accounts: Mapping[str, Account],
+        on_active: Callable[[str], None],
+        before_logout: Callable[[Account], Awaitable[None]],
     ) -> None:
+        self._before_logout = before_logout
         self._store = store
         self._accounts = accounts
         self._on_active = on_active
@@ -185,6 +190,7 @@ class SessionManager:
 
     async def logout(self, account: Account) -> None:
         """End the session here, and at the broker where it offers that."""
+        await self._before_logout(account)
         session = account.session
         self._pending.pop(account.id, None)
         account.session = None

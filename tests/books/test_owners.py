@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 
 import apsw
-import msgspec
 import pytest
 
-from adapters.sdk.models import OrderType, Product, Side, Validity
-from gateway.orders.ids import TagMint, leg_id_of, new_order_id
-from gateway.orders.records import Leg, Order
-from gateway.orders.request import OrderRequest, fingerprint
-from gateway.orders.states import LegState
 from gateway.orders.times import now_us
 from gateway.secrets.master_key import generate_master_key
 from gateway.secrets.sealing import Keyring
-from gateway.store import LegEvent, Store
+from gateway.store import Store
 from gateway.store.owners import find_owners, legs_between
 from gateway.store.snapshots import SnapshotKind, load_snapshot, pack, put_snapshot, taken_us
+from tests.books.conftest import put_leg
 
 DAY_US = 86_400 * 1_000_000
-MINT = TagMint()
-REQUEST = msgspec.convert(
-    {
-        "instrument": "NSE:SBIN",
-        "side": "BUY",
-        "order_type": "LIMIT",
-        "product": "CNC",
-        "quantity": 10,
-        "price": "812.50",
-        "accounts": ["a"],
-        "strategy": "momentum-1",
-    },
-    OrderRequest,
-)
 
 
 @pytest.fixture
@@ -48,40 +28,6 @@ def store(tmp_path, keyring):
     store = Store(tmp_path / "journal.db", keyring)
     yield store
     store.close()
-
-
-async def put_leg(store: Store, at_us: int, broker_order_id: str | None, account: str = "a") -> Leg:
-    order_id = new_order_id(at_us // 1000)
-    order = Order(
-        order_id=order_id,
-        client="me",
-        idempotency_key=order_id,
-        fingerprint=fingerprint(REQUEST),
-        created_us=at_us,
-        request=REQUEST,
-    )
-    leg = Leg(
-        order_id=order_id,
-        n=1,
-        leg_id=leg_id_of(order_id, 1),
-        account=account,
-        broker="fyers",
-        broker_tag=MINT.mint(),
-        instrument="NSE:SBIN",
-        side=Side.BUY,
-        order_type=OrderType.LIMIT,
-        product=Product.CNC,
-        validity=Validity.DAY,
-        quantity=10,
-        created_us=at_us,
-        deadline_us=at_us + 1,
-        updated_us=at_us,
-        price=Decimal("812.50"),
-        broker_order_id=broker_order_id,
-    )
-    steps = [(None, LegState.READY, LegEvent(event="accepted", at_us=at_us))]
-    assert await store.accept_order(order, [(leg, steps)], {}) is None
-    return leg
 
 
 async def test_a_row_is_ours_by_its_tag_or_by_the_brokers_number(store):
