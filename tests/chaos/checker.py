@@ -285,7 +285,10 @@ def fills_equal_the_ledger(e: Evidence) -> Iterator[str]:
 
 
 def kill_holds(e: Evidence) -> Iterator[str]:
-    """After a kill was answered, no SEND_BEGIN of its scope is written until it is released."""
+    """After a kill was answered nothing new begins in its scope, and nothing new arrives.
+
+    What was on the wire may still arrive, within the time that a write takes.
+    """
     for since, until, scope, target in _killed(e):
         for leg_id, rows in e.audit_by_leg.items():
             leg = e.legs_by_id.get(leg_id)
@@ -295,6 +298,13 @@ def kill_holds(e: Evidence) -> Iterator[str]:
                 begun = row.to is LegState.SENDING and row.from_ is not LegState.SENDING
                 if begun and since < row.at_us < until:
                     yield f"{leg_id} was sent {row.at_us - since} us after {scope} {target} stopped"
+        for arrival in e.arrivals:
+            leg = e.legs_by_tag.get(arrival.tag or "")
+            if leg is None or not _in_scope(leg, scope, target) or arrival.fault in _HELD_BACK:
+                continue
+            if since + e.in_flight_us < arrival.at_us < until:
+                late = arrival.at_us - since
+                yield f"{leg.leg_id} arrived {late} us after {scope} {target} was stopped"
 
 
 def others_are_left_alone(e: Evidence) -> Iterator[str]:
@@ -321,6 +331,8 @@ def others_are_left_alone(e: Evidence) -> Iterator[str]:
                 yield f"{leg.leg_id} at the healthy {leg.account} became UNKNOWN ({row.event})"
 
 
+# The broker itself took these later than they came.
+_HELD_BACK = frozenset({"slow", "accept_late"})
 _ENOUGH = 30
 _FACTOR = 5.0
 _SLACK_MS = 150.0

@@ -159,7 +159,10 @@ class AccountInfo(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Evidence(msgspec.Struct, kw_only=True, dict=True):
-    """Everything that the checker judges by. `unresolved` None: the route was not there."""
+    """Everything that the checker judges by. `unresolved` None: the route was not there.
+
+    `in_flight_us` is how long a write may take from its first byte to the broker's desk.
+    """
 
     accounts: list[AccountInfo] = []
     history: list[ClientEvent] = []
@@ -171,6 +174,7 @@ class Evidence(msgspec.Struct, kw_only=True, dict=True):
     journal: Journal = msgspec.field(default_factory=Journal)
     crashes: list[Crash] = []
     unresolved: list[str] | None = None
+    in_flight_us: int = 250_000
 
     @cached_property
     def legs_by_tag(self) -> dict[str, Leg]:

@@ -31,8 +31,12 @@ class History:
         self.events: list[ClientEvent] = []
         self.phase = "calm"
 
-    def note(self, did: Did, client: str, **fields: Any) -> ClientEvent:
-        event = ClientEvent(at_us=now_us(), did=did, client=client, phase=self.phase, **fields)
+    def note(
+        self, did: Did, client: str, *, at_us: int | None = None, **fields: Any
+    ) -> ClientEvent:
+        event = ClientEvent(
+            at_us=at_us or now_us(), did=did, client=client, phase=self.phase, **fields
+        )
         self.events.append(event)
         self._file.write(self._encode(event) + b"\n")
         return event

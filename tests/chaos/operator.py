@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from adapters.fyers.simulator_login import complete_login
 from tests.chaos.evidence import Did
-from tests.chaos.history import History, shortened
+from tests.chaos.history import History, now_us, shortened
 from tests.chaos.http import NoReply, Reply, call
 from tests.chaos.simulators import Place
 
@@ -83,18 +83,22 @@ class Operator:
         return reply.status == 200
 
     async def release(self, scope: str, target: str | None) -> bool:
-        # Noted before it is asked for: from here on orders may go out again.
-        self._history.note(Did.RELEASED, NAME, scope=scope, target=target)
+        begun = now_us()
         body = {"scope": scope, "target": target, "reason": "chaos", "confirm": "RELEASE"}
-        return (await self.post("/v1/kill-switch/release", body)).status == 200
+        reply = await self.post("/v1/kill-switch/release", body)
+        # Orders may go out again from when it was asked for, not from when it was answered.
+        self._history.note(
+            Did.RELEASED, NAME, at_us=begun, status=reply.status, scope=scope, target=target
+        )
+        return reply.status == 200
 
     async def _release(self) -> None:
         """Lift the stops that the gateway set by itself."""
         reply = await self.get("/v1/kill-switch")
         if reply.status != 200:
             return
-        for row in reply.json.get("engaged", []):
-            if row.get("scope") == "account" and row.get("reason") != "chaos":
+        for row in reply.json["switches"]:
+            if row["scope"] == "account" and row["source"] != "api":
                 await self.release("account", row["target"])
 
     async def _resolve(self) -> None:

@@ -167,16 +167,15 @@ class Chaos:
         await self._trade(work[:first])
         self._history.phase = "faults"
         await self._brokers.tell("rage")
-        watch = asyncio.create_task(self._operator.watch())
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._kill(plan.kills, max(len(work) - first, 1)))
-                group.create_task(self._stop_orders(plan.stops, len(work)))
-                group.create_task(self._trade(work[first:]))
+        async with asyncio.TaskGroup() as life:
+            watch = life.create_task(self._operator.watch())
+            async with asyncio.TaskGroup() as storm:
+                storm.create_task(self._kill(plan.kills, max(len(work) - first, 1)))
+                storm.create_task(self._stop_orders(plan.stops, len(work)))
+                storm.create_task(self._trade(work[first:]))
             self._history.phase = "settling"
             await self._brokers.tell("calm")
             await self._wait_until(self._settled, _SETTLE_S)
-        finally:
             watch.cancel()
         return await self._collect()
 

@@ -344,7 +344,11 @@ CASES: dict[str, list[Callable[[Evidence], None]]] = {
         ledger_becomes(filled_quantity=9),
         ledger_becomes(status="CANCELLED"),
     ],
-    "kill_holds": [engaged(T0 + 1500), engaged(T0 + 1500, scope="account", target="fyers-a")],
+    "kill_holds": [
+        engaged(T0 + 1500),
+        engaged(T0 + 1500, scope="account", target="fyers-a"),
+        lambda e: (engaged(T0 + 2500)(e), arrives(at_us=T0 + 900_000)(e))[-1],
+    ],
     "others_are_left_alone": [
         latencies(5.0, 500.0),
         lambda e: (
@@ -376,6 +380,8 @@ def test_every_invariant_has_a_run_that_breaks_it() -> None:
         messages(10, 900_000),
         latencies(5.0, 20.0),
         engaged(T0 + 5000),
+        lambda e: (engaged(T0 + 2500)(e), arrives(at_us=T0 + 100_000)(e))[-1],
+        lambda e: (engaged(T0 + 2500)(e), arrives(at_us=T0 + 900_000, fault="slow")(e))[-1],
         engaged(T0 + 1500, scope="account", target="fyers-b"),
         engaged(T0 + 1500, status=404),
         arrives(state=S.UNKNOWN),

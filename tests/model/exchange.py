@@ -56,6 +56,7 @@ from adapters.sdk.models import (
 )
 from gateway.orders.times import IST
 
+_CONNECT_S = 0.02
 _LATENCY_S = 0.05
 _TIMEOUT_S = 10.0
 # As at every broker, an order that was taken shows in the book well inside the horizon.
@@ -69,6 +70,8 @@ class Fate(StrEnum):
     SLOW = "slow"
     REJECTED_LATER = "rejected_later"
     REFUSED = "refused"
+    CONNECTS_SLOWLY = "connects_slowly"
+    RECONNECTS = "reconnects"
     NOT_CONNECTED = "not_connected"
     NOT_WRITTEN = "not_written"
     LOST = "lost"
@@ -198,12 +201,14 @@ class FakeAdapter:
     async def place_order(self, session: Session, order: PlaceOrder, gate: SendGate) -> Placed:
         broker = self._broker
         fate = broker.fates.popleft() if broker.fates else Fate.PLACED
-        await asyncio.sleep(0)
+        await asyncio.sleep(_CONNECT_S if fate is Fate.CONNECTS_SLOWLY else 0)
         if fate is Fate.NOT_CONNECTED:
             raise NotSent("refused", phase=Phase.CONNECT)
         await gate.ready()
         if fate is Fate.NOT_WRITTEN:
             raise NotSent("closed before the write", phase=Phase.CONNECT)
+        # A connection that died meanwhile is replaced between the two halves of the gate.
+        await asyncio.sleep(_CONNECT_S if fate is Fate.RECONNECTS else 0)
         gate.check()
         dead = session.token != str(broker.token)
         if dead and fate not in (Fate.EXPIRED_NOTHING, Fate.EXPIRED_YET_TAKEN):

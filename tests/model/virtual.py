@@ -87,16 +87,18 @@ class VirtualWorld:
     def __init__(self) -> None:
         self.loop = VirtualLoop()
         self._undo: list[Callable[[], None]] = []
-        offset = int(_LOOP_START * 1e9)
+        self._looks = 0
         self._patches = [
             patch.object(time, "monotonic", lambda: self.loop.now),
             patch.object(time, "time", lambda: self.now_us() / 1e6),
-            patch.object(time, "time_ns", lambda: START_NS + int(self.loop.now * 1e9) - offset),
+            patch.object(time, "time_ns", lambda: self.now_us() * 1000),
             patch.object(writer.Writer, "submit", _submit),
         ]
 
     def now_us(self) -> int:
-        return START_NS // 1000 + int((self.loop.now - _LOOP_START) * 1e6)
+        """Tell the time: every look a microsecond later, so that whatever happens has an order."""
+        self._looks += 1
+        return START_NS // 1000 + int((self.loop.now - _LOOP_START) * 1e6) + self._looks
 
     def enter(self) -> None:
         asyncio.set_event_loop(self.loop)

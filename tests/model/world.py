@@ -217,6 +217,7 @@ class World:
             },
             arrivals=self.arrivals,
             journal=read_journal(self.gateway.store.path),
+            in_flight_us=0,
             unresolved=[leg.record.leg_id for leg, *_ in self.gateway.orders.unresolved()],
         )
 
