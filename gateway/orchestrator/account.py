@@ -18,7 +18,7 @@ from gateway.orchestrator.evidence import Echo, Evidence
 from gateway.orchestrator.live import LiveLeg
 from gateway.orchestrator.pace import Pace, pace_for
 from gateway.orders.records import Leg, Reason
-from gateway.orders.states import BROKER_FINAL, UNPROVEN, LegState
+from gateway.orders.states import AT_BROKER, BROKER_FINAL, UNPROVEN, LegState
 
 Twin = tuple[str, Side]
 # Books are of one day; two days cover every roll-over.
@@ -145,6 +145,17 @@ class Account:
         }
         return moving | self.finished.keys()
 
+    def leg_at(self, broker_order_id: str) -> LiveLeg | None:
+        """The leg whose order at the broker this is, while it is not over."""
+        return next(
+            (
+                leg
+                for leg in self.moving.values()
+                if leg.record.broker_order_id == broker_order_id and leg.state in AT_BROKER
+            ),
+            None,
+        )
+
     def is_contract(self, codes: Mapping[str, str], instrument: Instrument) -> bool:
         """Whether a row of this broker is about that contract."""
         keys = self.plugin.capabilities.code_keys
@@ -152,6 +163,11 @@ class Account:
             codes.get(key) is not None and codes.get(key) == instrument.codes.get(key)
             for key in keys
         )
+
+    def believed_ids(self) -> set[str]:
+        """The claimed ids without those of orders that the broker is said to have refused."""
+        refused = {key for key, leg in self.finished.items() if leg.state is LegState.REFUSED}
+        return self.claimed_ids() - refused
 
     def finish(self, leg: LiveLeg) -> None:
         """Take a leg that is over out of the moving ones."""

@@ -14,7 +14,7 @@ from collections.abc import Awaitable
 from typing import Protocol
 
 from adapters.sdk.errors import GatewayError, LoginExpired, NotSupported, ReasonCode
-from adapters.sdk.models import BrokerOrder, Instrument, OrderRef
+from adapters.sdk.models import BrokerOrder, BrokerOrderState, Instrument, OrderRef
 from gateway.calls.bulkhead import Priority
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.book import BookView, change_from_row
@@ -55,7 +55,13 @@ class Owner(Protocol):
     def duplicate(self, account: Account, leg: LiveLeg, ids: list[str]) -> None:
         """More than one order carries the leg's tag: stop new orders of this account."""
 
+    def stray(self, account: Account, leg: LiveLeg, row: BrokerOrder) -> None:
+        """An order lives whose leg was given up: stop new orders of this account."""
+
     def alarm(self, account: Account, event: str, leg: LiveLeg, text: str) -> None: ...
+
+    async def leg_tagged(self, broker_tag: int) -> LiveLeg | None:
+        """Return the leg that was given this tag, if one of ours was."""
 
     async def instrument_of(self, account: Account, instrument: str) -> Instrument | None: ...
 
@@ -78,6 +84,7 @@ class Reconciler:
         self._polls: deque[float] = deque(maxlen=max(pace.polls_per_minute, 1))
         self._probed: set[str] = set()
         self._doubled: set[str] = set()
+        self._not_strays: set[str] = set()
 
     def wake(self) -> None:
         self._wake.set()
@@ -191,6 +198,26 @@ class Reconciler:
         for row in view.rows:
             if self._account.contradicted_by(row):
                 await self._correct(row, view)
+        await self._notice_strays(view)
+
+    async def _notice_strays(self, view: BookView) -> None:
+        """An order that lives although its leg was given up as never sent, refused or absent.
+
+        It must not happen, whatever a broker's answer seemed to prove: the account stops.
+        """
+        claimed = self._account.believed_ids()
+        for row in view.rows:
+            tag = row.broker_tag
+            if tag is None or row.state in (None, BrokerOrderState.REJECTED):
+                continue
+            if row.broker_order_id in claimed or row.broker_order_id in self._not_strays:
+                continue
+            leg = await self._owner.leg_tagged(tag)
+            if leg is not None and leg.state not in _GIVEN_UP:
+                continue
+            self._not_strays.add(row.broker_order_id)
+            if leg is not None:
+                self._owner.stray(self._account, leg, row)
 
     async def _follow(self, leg: LiveLeg, view: BookView) -> None:
         """Bring an acknowledged leg up to what its row in the book says."""
@@ -450,6 +477,7 @@ class Reconciler:
                 self._account.evidence_of(leg).note(at_us, "read_failed", why=error.message)
 
 
+_GIVEN_UP = frozenset({S.DENIED, S.LAPSED, S.REFUSED, S.ABSENT})
 _BEFORE_ANSWER = frozenset({S.READY, S.SENDING, S.RETRY_WAIT})
 
 

@@ -19,6 +19,7 @@ from gateway.orchestrator.account import Account
 from gateway.orchestrator.actions import Actions, Change
 from gateway.orchestrator.book import BookView
 from gateway.orchestrator.cancelling import Canceller, NameContract
+from gateway.orchestrator.elsewhere import Elsewhere
 from gateway.orchestrator.evidence import Echo, Evidence
 from gateway.orchestrator.live import LiveLeg, LiveOrder
 from gateway.orchestrator.plan import FindInstrument, PlannedLeg, Planner
@@ -99,6 +100,9 @@ class OrderService:
         }
         self._actions = Actions(
             self.instrument_of, self._look_now, on_session_expired, self._may_modify
+        )
+        self.elsewhere = Elsewhere(
+            store, self._stops, self.read_book, name_contract, on_session_expired
         )
         self.canceller = Canceller(
             store, self._actions, self.read_book, name_contract, on_session_expired
@@ -526,6 +530,18 @@ class OrderService:
         text = f"orders {', '.join(ids)} at {account.id} all carry one tag"
         self._on_duplicate(account, text)
         self.alarm(account, "duplicate_detected", leg, text)
+
+    def stray(self, account: Account, leg: LiveLeg, row: BrokerOrder) -> None:
+        text = f"order {row.broker_order_id} lives at {account.id} although its leg is {leg.state}"
+        self._on_duplicate(account, text)
+        self.alarm(account, "contradicted", leg, text)
+
+    async def leg_tagged(self, broker_tag: int) -> LiveLeg | None:
+        place = await self._store.find_tag(broker_tag)
+        live = await self.find(place[0]) if place else None
+        if place is None or live is None:
+            return None
+        return next((leg for leg in live.legs if leg.record.n == place[1]), None)
 
     def alarm(self, account: Account, event: str, leg: LiveLeg, text: str) -> None:
         """Tell the log and the audit log what a person should look at."""

@@ -170,6 +170,14 @@ def load_open_orders(connection: apsw.Connection) -> list[tuple[Order, list[Leg]
     return [order for order in loaded if order is not None]
 
 
+def find_tag(connection: apsw.Connection, broker_tag: int) -> tuple[str, int] | None:
+    """Return the order id and leg number that a tag was minted for."""
+    row: Any = connection.execute(
+        "SELECT order_id, n FROM legs WHERE broker_tag=?", (broker_tag,)
+    ).fetchone()
+    return (row[0], row[1]) if row else None
+
+
 def highest_tag(connection: apsw.Connection) -> int:
     tag: int | None = connection.execute("SELECT max(broker_tag) FROM legs").get
     return tag or 0

@@ -158,6 +158,9 @@ class Store:
         """Return when each account's order messages since then were about to go out."""
         return await self.read(lambda c: journal.sends_since(c, since_us))
 
+    async def find_tag(self, broker_tag: int) -> tuple[str, int] | None:
+        return await self.read(lambda c: journal.find_tag(c, broker_tag))
+
     async def highest_tag(self) -> int:
         return await self.read(journal.highest_tag)
 

@@ -169,6 +169,33 @@ async def test_two_orders_with_one_tag_stop_the_account(tmp_path):
         assert len(rig.ledger("fyers")) == 2
 
 
+async def test_an_order_that_lives_although_it_was_refused_stops_the_account(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        await rig.place("first", **FYERS, wait_for="final")
+        simulator = rig.sims["fyers"]
+        honest = simulator.reject_response
+
+        def lying(request, message):
+            simulator._place(request)
+            return honest(request, message)
+
+        simulator.reject_response = lying
+        rig.sims["fyers"].faults.add([{"call": "place", "action": "reject"}])
+
+        refused = await rig.place("refused", **FYERS)
+        resting = await rig.place("resting", **FYERS, price="700.00", wait_for="book")
+        for _ in range(100):
+            if await alarms(rig):
+                break
+            await asyncio.sleep(0.02)
+        after = await rig.place("after", **FYERS)
+
+        assert refused.json["legs"][0]["state"] == "REFUSED"
+        assert resting.json["legs"][0]["state"] == "OPEN"
+        assert await alarms(rig) == ["contradicted"]
+        assert after.json["legs"][0]["reason"]["code"] == "kill_switch"
+
+
 async def test_a_restart_with_an_order_on_the_wire_looks_it_up(tmp_path):
     async with only("fyers", tmp_path) as rig:
         lose(rig, "fyers", "accept_then_hang")
