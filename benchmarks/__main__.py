@@ -32,15 +32,17 @@ def main() -> int:
     plan = QUICK if options.quick else FULL
     changes = {"rounds": options.rounds, "sets": options.accounts, "day_orders": options.day_orders}
     plan = msgspec.structs.replace(plan, **{k: v for k, v in changes.items() if v is not None})
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.dir) as folder:
-        if not is_on_disk(Path(folder)) and not options.quick:
-            print(f"{folder} is in memory: name a folder on a disk with --dir", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.dir) as scratch:
+        if not is_on_disk(Path(scratch)) and not options.quick:
+            print(f"{scratch} is in memory: name a folder on a disk with --dir", file=sys.stderr)
             return 2
-        report = uvloop.run(run(plan, Path(folder), _say))
+        report = uvloop.run(run(plan, Path(scratch), _say))
     report.quick = options.quick
     text = as_markdown(report)
     print(f"\n{text}")
-    _write(report, text, options.out or RESULTS)
+    folder = options.out or (None if options.quick else RESULTS)
+    if folder is not None:
+        _write(report, text, folder)
     return 0 if report.proof.is_clean else 1
 
 
@@ -83,7 +85,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--accounts", type=int, help="per broker")
     parser.add_argument("--day-orders", type=int, help="orders before memory is read")
     parser.add_argument("--dir", type=Path, help="where the data directory goes; must be a disk")
-    parser.add_argument("--out", type=Path, help="where results go [benchmarks/results]")
+    parser.add_argument(
+        "--out", type=Path, help="where results go [benchmarks/results; a quick run writes none]"
+    )
     return parser.parse_args()
 
 

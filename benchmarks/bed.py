@@ -111,7 +111,11 @@ class Bed:
                 "broker": seat.broker,
                 "base_urls": leads_to_tap.get(seat.account, seat.base_urls),
                 "market_hours": "ignore",
-                "limits": {"orders_per_second": self.per_second[seat.broker]},
+                # A day is pressed into minutes here: windows by the minute and longer are off.
+                "limits": {
+                    "orders_per_second": self.per_second[seat.broker],
+                    "broker_windows": "ignore",
+                },
             }
             for seat in self.fleet.seats.values()
         ]

@@ -10,8 +10,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# The gateway counts when an order arrives, not when it was written: a margin for the way there.
-_WINDOW_S = 1.05
+# The gateway counts a second from when an order went to the broker, not from when it was written
+# here: a margin for the way there.
+_WINDOW_S = 1.2
 
 
 class Window:

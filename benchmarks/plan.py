@@ -37,7 +37,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FULL = Plan(
-    sets=14,
+    sets=20,
     rounds=7,
     master_rows=200_000,
     day_orders=10_000,

@@ -24,7 +24,8 @@ METHOD = (
     " direct means all three at once. Over the slowest leg: order by order, latency less the"
     " largest timing.broker_ms of the answer.",
     "Production settings: every order is journalled and synced before it is sent and once more"
-    " after its answer. Order limits are the adapters' own; enough accounts take turns.",
+    " after its answer. Orders per second are the adapters' own and enough accounts take turns;"
+    " brokers' windows by the minute and longer are off, the API's quota per key is raised.",
     "Books are emptied between scenarios; the day of orders runs without that.",
 )
 
@@ -224,9 +225,10 @@ def _day_words(day: Day) -> str:
 def _start_words(starts: Starts) -> str:
     return (
         f"Start to first answer: {starts.empty:.2f} s with an empty data directory"
-        f" ({starts.empty / starts.bare:.0f} bare interpreter starts), {starts.full:.2f} s with"
-        f" the day's journal, every account and its session ({starts.full / starts.bare:.0f});"
-        f" the bare interpreter takes {starts.bare:.3f} s."
+        f" ({starts.empty_cpu:.2f} s of CPU, {starts.empty / starts.bare:.0f} bare interpreter"
+        f" starts), {starts.full:.2f} s with the day's journal, every account and its session"
+        f" ({starts.full_cpu:.2f} s of CPU, {starts.full / starts.bare:.0f}); the bare"
+        f" interpreter takes {starts.bare:.3f} s."
     )
 
 
@@ -235,6 +237,7 @@ def _proof_words(proof: Proof) -> str:
         f"Of {proof.orders:,} orders with {proof.legs:,} legs: {proof.not_accepted} not accepted,"
         f" {proof.lost} lost, {proof.doubled} doubled, {proof.unasked} that nobody asked for"
         " (answers against ledgers and journal)."
+        + "".join(f" {count} legs: {why}." for why, count in proof.reasons.items())
     )
 
 

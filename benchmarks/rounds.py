@@ -14,7 +14,7 @@ from benchmarks.bed import Bed
 from benchmarks.load import DirectLoad, GatewayLoad, Piece
 from benchmarks.machine import Cores, busy_s, commit_times_ms, cpu_s, percentile
 from benchmarks.plan import Plan, Scenario
-from benchmarks.proof import Proof, accepted_orders, order_in, prove
+from benchmarks.proof import Proof, journalled, order_in, prove
 
 P50, P95, P99 = 0.50, 0.95, 0.99
 
@@ -67,7 +67,7 @@ class Rounds:
     async def clear(self) -> None:
         """Start from empty books; what the journal holds already is not counted again."""
         await asyncio.to_thread(self._bed.settle)
-        self._known |= await asyncio.to_thread(accepted_orders, self._bed, set())
+        self._known |= await asyncio.to_thread(journalled, self._bed, set())
         await asyncio.to_thread(self._bed.reset_brokers)
 
     async def check(self, piece: Piece) -> None:

@@ -11,18 +11,21 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.machine import Cores
+from benchmarks.machine import Cores, cpu_s
 from benchmarks.server import Server
 
 
 class Starts(msgspec.Struct, kw_only=True):
     """Seconds, medians. `empty`: new data directory, no account. `full`: all that a run left.
 
-    `bare` is the same interpreter doing nothing, started in turn with the others.
+    `bare` is the same interpreter doing nothing, started in turn with the others. `*_cpu`: the
+    process's own CPU time until then, which other programs hardly move.
     """
 
     empty: float
+    empty_cpu: float
     full: float
+    full_cpu: float
     bare: float
 
 
@@ -32,20 +35,30 @@ def time_starts(
     """Start and stop gateways. `server` is stopped afterwards."""
     say("starting again")
     server.stop()
-    bare, empty, full = [], [], []
+    bare: list[float] = []
+    empty: list[tuple[float, float]] = []
+    full: list[tuple[float, float]] = []
     for number in range(count):
         bare.append(_bare(cores))
         fresh = folder / f"start-{number}"
         fresh.mkdir()
         empty.append(_once(Server(fresh, [], cores)))
         full.append(_once(server))
-    median = statistics.median
-    return Starts(empty=median(empty), full=median(full), bare=median(bare))
+    empty_s, empty_cpu = map(statistics.median, zip(*empty, strict=True))
+    full_s, full_cpu = map(statistics.median, zip(*full, strict=True))
+    return Starts(
+        empty=empty_s,
+        empty_cpu=empty_cpu,
+        full=full_s,
+        full_cpu=full_cpu,
+        bare=statistics.median(bare),
+    )
 
 
-def _once(server: Server) -> float:
+def _once(server: Server) -> tuple[float, float]:
+    """Return seconds to the first answer: on the clock, and of CPU."""
     try:
-        return server.start()
+        return server.start(), cpu_s([server.pid])
     finally:
         server.stop()
 
