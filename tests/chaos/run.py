@@ -14,6 +14,8 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,10 +45,11 @@ from tests.chaos.simulators import AccountSpec, Seen, Spec
 
 _ROWS = 1500
 _SETTLE_S = 120.0
+AccountSetup = tuple[AccountSpec, AccountInfo, dict[str, Any]]
 _DEATHS = ("random", "random", "checkpoint", *failpoints.POINTS)
 
 
-def accounts(plan: Plan) -> list[tuple[AccountSpec, AccountInfo, dict[str, Any]]]:
+def accounts(plan: Plan) -> list[AccountSetup]:
     """The accounts of a run: faulty ones of every broker, with and without echo, and a calm one."""
     table: tuple[tuple[str, str, bool, bool, dict[str, Any], dict[str, Any]], ...] = (
         ("fyers-calm", "fyers", True, True, {}, {}),
@@ -79,14 +82,14 @@ def accounts(plan: Plan) -> list[tuple[AccountSpec, AccountInfo, dict[str, Any]]
 class Chaos:
     """One run in one folder."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: Plan, folder: Path, chosen: list[AccountSetup] | None = None) -> None:
         self._plan = plan
         self._folder = folder
         self._dice = random.Random(plan.seed)
-        self._accounts = accounts(plan)
-        self._history = History(folder / "history.jsonl")
+        self._accounts = accounts(plan) if chosen is None else chosen
+        self.history = History(folder / "history.jsonl")
         self._crashes: list[Crash] = []
-        self._scripts: list[Script] = []
+        self.scripts: list[Script] = []
         self._keyring = Keyring(generate_master_key())
         self._settled_at: float | None = None
 
@@ -96,31 +99,43 @@ class Chaos:
 
     async def run(self) -> Evidence:
         """Do everything and return what was left behind."""
+        async with self.stage():
+            return await self._play()
+
+    @asynccontextmanager
+    async def stage(self) -> AsyncIterator[None]:
+        """Have brokers, and a gateway that trades, for as long as the context is open."""
         spec = Spec(journal=str(self.journal), accounts=[spec for spec, _, _ in self._accounts])
         async with Brokers(spec, self._folder / "brokers.log") as brokers:
-            self._brokers = brokers
+            self.brokers = brokers
             tokens = await self._prepare()
-            self._gateway = GatewayProcess(
+            self.gateway = GatewayProcess(
                 self._folder / "brokergate.yaml",
                 self._folder / "master.key",
                 free_port(),
                 self._folder / "gateway.log",
                 self._plan.scale,
             )
-            self._operator = Operator(
-                tokens.pop("operator"), self._gateway.port, brokers.places, self._history
+            self.operator = Operator(
+                tokens.pop("operator"), self.gateway.port, brokers.places, self.history
             )
+            self.scripts = [
+                Script(name, token, self.gateway.port, self.history, self._plan.seed * 1000 + n)
+                for n, (name, token) in enumerate(tokens.items())
+            ]
             try:
-                return await self._play(tokens)
+                await self.gateway.start()
+                await self._wait_until(self._ready_to_trade, 90)
+                yield
             finally:
-                await self._gateway.stop()
-                self._history.close()
+                await self.gateway.stop()
+                self.history.close()
 
     async def _prepare(self) -> dict[str, str]:
         """Write configuration, vault and API keys; returns the keys by client name."""
         lines = ["data_dir: ./data", "logging: {level: info}", "accounts:"]
         for spec, _, settings in self._accounts:
-            place = self._brokers.places[spec.id]
+            place = self.brokers.places[spec.id]
             fields = {
                 "id": spec.id,
                 "broker": spec.broker,
@@ -138,7 +153,7 @@ class Chaos:
         store = Store(self.journal, self._keyring)
         try:
             for spec, _, _ in self._accounts:
-                credentials = self._brokers.places[spec.id].credentials
+                credentials = self.brokers.places[spec.id].credentials
                 await store.set_credentials(spec.id, credentials, {"client": "chaos"})
             keys = Keys(store)
             await keys.load()
@@ -151,37 +166,35 @@ class Chaos:
         finally:
             store.close()
 
-    async def _play(self, tokens: dict[str, str]) -> Evidence:
+    async def _play(self) -> Evidence:
         plan = self._plan
-        await self._gateway.start()
-        await self._wait_until(self._ready_to_trade, 90)
         universe = Universe(datetime.now(IST).date(), rows=_ROWS)
         calm = [info.id for _, info, _ in self._accounts if info.calm]
         faulty = [info.id for _, info, _ in self._accounts if not info.calm]
         work = list(intents(plan.seed, plan.orders, calm, faulty, universe))
         first = int(plan.orders * plan.calm_share)
-        self._scripts = [
-            Script(name, token, self._gateway.port, self._history, plan.seed * 1000 + n)
-            for n, (name, token) in enumerate(tokens.items())
-        ]
         await self._trade(work[:first])
-        self._history.phase = "faults"
-        await self._brokers.tell("rage")
+        self.history.phase = "faults"
+        await self.brokers.tell("rage")
         async with asyncio.TaskGroup() as life:
-            watch = life.create_task(self._operator.watch())
+            watch = life.create_task(self.operator.watch())
             async with asyncio.TaskGroup() as storm:
                 storm.create_task(self._kill(plan.kills, max(len(work) - first, 1)))
                 storm.create_task(self._stop_orders(plan.stops, len(work)))
                 storm.create_task(self._trade(work[first:]))
-            self._history.phase = "settling"
-            await self._brokers.tell("calm")
-            await self._wait_until(self._settled, _SETTLE_S)
+            await self.settle()
             watch.cancel()
-        return await self._collect()
+        return await self.collect()
+
+    async def settle(self) -> None:
+        """End the faults, and give the gateway time to look."""
+        self.history.phase = "settling"
+        await self.brokers.tell("calm")
+        await self._wait_until(self._settled, _SETTLE_S)
 
     async def _trade(self, work: list[Intent]) -> None:
         shared = iter(work)
-        await asyncio.gather(*(script.run(shared, 0.02) for script in self._scripts))
+        await asyncio.gather(*(script.run(shared, 0.02) for script in self.scripts))
 
     async def _kill(self, count: int, orders: int) -> None:
         """Kill the gateway `count` times, spread over the orders; what is left over comes after.
@@ -195,13 +208,13 @@ class Chaos:
             goal = begun + int((number - self._dice.random() * 0.6) * step)
             point = await self._dies(point, goal, begun + orders)
             after = "" if number == count else self._dice.choice(_DEATHS)
-            await self._bury_and_start(point, self._armed(after, step))
+            await self.bury_and_start(point, self._armed(after, step))
             point = after
 
     async def _dies(self, point: str, goal: int, last: int) -> str:
         """Wait for the armed death; help along when it is late. Returns how it came."""
         patience = time.monotonic() + 60
-        while self._gateway.alive:
+        while self.gateway.alive:
             done = self._done()
             late = done > goal + 2 * (last - goal) // 10 + 5
             if done >= last or time.monotonic() > patience or (done >= goal and point == "random"):
@@ -209,14 +222,14 @@ class Chaos:
             if point != "random" and late:
                 break
             await asyncio.sleep(0.01)
-        if not self._gateway.alive:
+        if not self.gateway.alive:
             return point
         await asyncio.sleep(self._dice.uniform(0, 0.5))
-        self._gateway.kill()
+        self.gateway.kill()
         return "random"
 
     def _done(self) -> int:
-        return sum(script.done for script in self._scripts)
+        return sum(script.done for script in self.scripts)
 
     async def _stop_orders(self, count: int, orders: int) -> None:
         """Engage the kill switch for a moment, now everywhere, now for one account."""
@@ -226,10 +239,10 @@ class Chaos:
                 await asyncio.sleep(0.02)
             account = self._dice.choice([info.id for _, info, _ in self._accounts])
             scope, target = self._dice.choice((("global", None), ("account", account)))
-            if not await self._patiently(self._operator.engage, scope, target, "HALT_NEW"):
+            if not await self._patiently(self.operator.engage, scope, target, "HALT_NEW"):
                 return
             await asyncio.sleep(self._dice.uniform(0.3, 1.0))
-            await self._patiently(self._operator.release, scope, target)
+            await self._patiently(self.operator.release, scope, target)
 
     async def _patiently(self, act: Any, *arguments: Any) -> bool:
         """Repeat what only a gateway that runs can do; False when it has no such thing."""
@@ -244,26 +257,25 @@ class Chaos:
             return ""
         return f"{point}:{self._dice.randint(1, max(2, step))}"
 
-    async def _bury_and_start(self, point: str, armed: str) -> None:
-        await self._gateway.ended()
+    async def bury_and_start(self, point: str, armed: str) -> None:
+        """Look at what a kill left, then start again with the next one armed."""
+        await self.gateway.ended()
         crash = Crash(at_us=now_us(), point=point)
         self._crashes.append(crash)
         crash.audit = await asyncio.to_thread(verify_audit, self.journal, self._keyring)
-        await self._gateway.start(armed)
+        await self.gateway.start(armed)
         crash.back_us = now_us()
 
     async def _ready_to_trade(self) -> bool:
-        if not await self._operator.log_in_where_needed():
+        if not await self.operator.log_in_where_needed():
             return False
-        for broker in ("fyers", "mstock", "hdfc"):
-            reply = await self._operator.get("/v1/instruments/NSE:SBIN")
-            if reply.status == 200 and broker not in reply.json["brokers"]:
-                return False
-        return True
+        reply = await self.operator.get("/v1/instruments/NSE:SBIN")
+        brokers = {spec.broker for spec, _, _ in self._accounts}
+        return reply.status == 200 and brokers <= set(reply.json["brokers"])
 
     async def _settled(self) -> bool:
         """Whether every leg is where it may stay, and the sessions are good."""
-        if not await self._operator.log_in_where_needed():
+        if not await self.operator.log_in_where_needed():
             return False
         journal = await asyncio.to_thread(read_journal, self.journal)
         if not all(leg.state in DECLARED for leg in journal.legs):
@@ -285,22 +297,23 @@ class Chaos:
                 pass
             await asyncio.sleep(0.2)
 
-    async def _collect(self) -> Evidence:
-        unresolved = await self._operator.unresolved()
-        told = {e.order["order_id"] for e in self._history.events if e.order is not None}
-        await self._operator.final_views(sorted(told))
-        await self._brokers.tell(f"dump {self._folder / 'seen.json'}")
+    async def collect(self) -> Evidence:
+        """Gather what everybody has to say, and stop the gateway."""
+        unresolved = await self.operator.unresolved()
+        told = {e.order["order_id"] for e in self.history.events if e.order is not None}
+        await self.operator.final_views(sorted(told))
+        await self.brokers.tell(f"dump {self._folder / 'seen.json'}")
         raw = {
             name: (await asyncio.to_thread(control, place, "GET", "/_sim/ledger"))["orders"]
-            for name, place in self._brokers.places.items()
+            for name, place in self.brokers.places.items()
         }
         (self._folder / "ledgers.json").write_bytes(msgspec.json.encode(raw))
         ledgers = {name: msgspec.convert(rows, list[LedgerOrder]) for name, rows in raw.items()}
-        await self._gateway.stop()
+        await self.gateway.stop()
         seen = msgspec.json.decode((self._folder / "seen.json").read_bytes(), type=Seen)
         return Evidence(
             accounts=[info for _, info, _ in self._accounts],
-            history=self._history.events,
+            history=self.history.events,
             ledgers=ledgers,
             arrivals=seen.arrivals,
             messages=seen.messages,
