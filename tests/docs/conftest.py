@@ -19,14 +19,17 @@ class Demo:
     environment: curl is told, by a file in its home, to print the status behind the answer.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.program = Program(folder)
-        process = self.program.start("demo", "--port", "0")
-        text = "\n".join(read_until(process, "Ctrl-C ends the demo"))
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        process = program.start("demo", "--port", "0")
+        try:
+            text = "\n".join(read_until(process, "Ctrl-C ends the demo"))
+        except AssertionError as error:
+            raise AssertionError(f"the demo did not start: {program.log()}") from error
         self.gate = re.search(r"http://[\d.:]+", text.rpartition("Serving on ")[2])[0]
         self.key = re.search(r"bg_live_\w+", text)[0]
-        [self.socket] = self.program.scratch.glob("*/data/control.sock")
-        (folder / ".curlrc").write_text('write-out = "\\n%{http_code}"\n')
+        [self.socket] = program.scratch.glob("*/data/control.sock")
+        (program.folder / ".curlrc").write_text('write-out = "\\n%{http_code}"\n')
 
     def shell(self, command: str, **variables: str) -> tuple[int, str]:
         """Run a command that calls the API once; return the status and the body of the answer."""
@@ -53,11 +56,9 @@ class Demo:
 @pytest.fixture
 def demo() -> Iterator[Demo]:
     folder = Path(tempfile.mkdtemp(prefix="bg-docs-"))
-    running: list[Demo] = []
+    program = Program(folder)
     try:
-        running.append(Demo(folder))
-        yield running[0]
+        yield Demo(program)
     finally:
-        for each in running:
-            each.program.stop_all()
+        program.stop_all()
         shutil.rmtree(folder)

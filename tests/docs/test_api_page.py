@@ -21,9 +21,6 @@ from gateway.secrets.api_keys import Scope
 from gateway.sessions.states import SessionState
 from tests.docs.pages import API, DOCS, ROOT, codes_in, prose, table
 
-# Where a code is handed on in a variable, these are all that it can be.
-HANDED_ON = {"decode": {"invalid_request", "invalid_order"}, "plain_problem": set[str]()}
-
 
 @pytest.fixture(scope="module")
 def routes(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
@@ -132,33 +129,64 @@ def python(folder: str) -> Iterator[Path]:
 
 def problems_in_the_code() -> Iterator[tuple[str, int, str]]:
     """Every code and status that a `Problem` is made with, and where."""
-    for path in python("gateway"):
-        tree = ast.parse(path.read_text())
+    trees = {path: ast.parse(path.read_text()) for path in python("gateway")}
+    calls = [
+        node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.Call)
+    ]
+    for path, tree in trees.items():
         for function in ast.walk(tree):
             if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             for call in ast.walk(function):
-                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+                if isinstance(call, ast.Call) and name_of(call) in ("Problem", "plain_problem"):
                     where = f"{path.relative_to(ROOT)}:{call.lineno}"
-                    for code, status in codes_of(call, function.name, where):
+                    for code, status in codes_of(call, function, calls, where):
                         yield code, status, where
 
 
-def codes_of(call: ast.Call, function: str, where: str) -> Iterator[tuple[str, int]]:
-    assert isinstance(call.func, ast.Name)
-    match call.func.id, call.args:
+def codes_of(
+    call: ast.Call,
+    function: ast.FunctionDef | ast.AsyncFunctionDef,
+    calls: list[ast.Call],
+    where: str,
+) -> Iterator[tuple[str, int]]:
+    match name_of(call), call.args:
         case "Problem", [status, code, *_]:
-            codes = constants(code)
-            if not codes:
-                assert function in HANDED_ON, f"{where}: say the code where the Problem is made"
-                codes = HANDED_ON[function]
-            statuses = constants(status)
+            codes, statuses = constants(code), constants(status)
+            if isinstance(code, ast.Name):
+                codes = handed_to(function, code.id, calls)
+            if function.name == "plain_problem":
+                return
+            assert codes, f"{where}: what code is this?"
             if len(statuses) == len(codes):
                 yield from zip(codes, statuses, strict=True)
             else:
                 yield from ((code, status) for code in codes for status in statuses)
         case "plain_problem", [status, _, code]:
             yield from zip(constants(code), constants(status), strict=True)
+
+
+def handed_to(
+    function: ast.FunctionDef | ast.AsyncFunctionDef, parameter: str, calls: list[ast.Call]
+) -> list[str]:
+    """The constants that a parameter gets: its default, and what callers pass by that name."""
+    names = [each.arg for each in function.args.args]
+    defaults = dict(zip(reversed(names), reversed(function.args.defaults), strict=False))
+    found = constants(defaults[parameter]) if parameter in defaults else []
+    at = names.index(parameter) - (names[0] == "self")
+    for call in calls:
+        if name_of(call) == function.name:
+            passed = [word.value for word in call.keywords if word.arg == parameter]
+            for node in [*call.args[at : at + 1], *passed]:
+                found += constants(node)
+    return sorted({value for value in found if isinstance(value, str)})
+
+
+def name_of(call: ast.Call) -> str:
+    match call.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
 
 
 def constants(node: ast.expr) -> list:
