@@ -23,6 +23,7 @@ from gateway.api.breakers import BreakerRoutes
 from gateway.api.cancel import CancelRoutes
 from gateway.api.kill import KillRoutes
 from gateway.api.openapi import openapi_route
+from gateway.api.orderbook import OrderBookRoutes
 from gateway.api.orders import OrderRoutes
 from gateway.api.ratelimit import KeyLimits, KeyRates
 from gateway.api.routing import Route
@@ -152,6 +153,7 @@ class Gateway:
             *OrderRoutes(self.orders, self.store).routes(),
             *BasketRoutes(self.baskets).routes(),
             *self._cancel_routes.routes(),
+            *OrderBookRoutes(self.orders, self.orders.elsewhere, self.accounts).routes(),
             *KillRoutes(self.kill, self.accounts, self.keys).routes(),
             *UnresolvedRoutes(self.orders).routes(),
             *SessionRoutes(self.sessions, self.accounts).routes(),

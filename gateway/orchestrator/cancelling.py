@@ -246,7 +246,7 @@ class Canceller:
                 cancel.state, cancel.ended = CancelState.CONFIRMED, final_state(row)
 
     def _order(self, account: Account, row: BrokerOrder, run: CancelRun) -> OrderCancel:
-        leg = _leg_of(account, row.broker_order_id)
+        leg = account.leg_at(row.broker_order_id)
         fresh = OrderCancel(account=account.id, broker_order_id=row.broker_order_id)
         if leg is not None:
             fresh = _of_leg(leg)
@@ -260,7 +260,7 @@ class Canceller:
     ) -> None:
         cancel = self._order(account, row, run)
         cancel.attempts += 1
-        leg = _leg_of(account, row.broker_order_id)
+        leg = account.leg_at(row.broker_order_id)
         if leg is None:
             await self._cancel_elsewhere(account, row, cancel, actor)
             return
@@ -366,17 +366,6 @@ def _row_of(leg: LiveLeg) -> BrokerOrder:
         quantity=record.quantity,
         filled_quantity=record.filled_quantity,
         price=record.price,
-    )
-
-
-def _leg_of(account: Account, broker_order_id: str) -> LiveLeg | None:
-    return next(
-        (
-            leg
-            for leg in account.moving.values()
-            if leg.record.broker_order_id == broker_order_id and leg.state in AT_BROKER
-        ),
-        None,
     )
 
 

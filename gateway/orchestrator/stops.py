@@ -99,7 +99,11 @@ class Stops:
         whose = Subject(
             account=subject.account, broker=subject.broker, strategy=subject.strategy, keys=keys
         )
-        engaged = self._switch.on(whose)
+        self.assert_may_modify_for(whose, decreases=decreases)
+
+    def assert_may_modify_for(self, subject: Subject, *, decreases: bool) -> None:
+        """As `assert_may_modify`, for an order that has no leg here."""
+        engaged = self._switch.on(subject)
         if engaged is not None and not decreases:
             raise refusal(
                 engaged, "only a modify that does nothing but lower the quantity may pass"
