@@ -143,7 +143,8 @@ class Health:
     def _arm(self) -> None:
         if self._timer is not None or self._task is not None:
             return
-        wait_s = max(self.place.retry_in_s(), self.read.retry_in_s(), _LEAST_PROBE_S)
+        waits = [b.retry_in_s() for b in (self.place, self.read) if b.state is BreakerState.OPEN]
+        wait_s = max(min(waits), _LEAST_PROBE_S)
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._begin_probe)
 
     def _begin_probe(self) -> None:
