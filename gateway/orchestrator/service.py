@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -94,6 +95,9 @@ class OrderService:
         self._boot_id = boot_id
         self._on_session_expired = on_session_expired
         self._live: dict[str, LiveOrder] = {}
+        # Every order in memory, also those that are over: two owners of one leg would each
+        # believe a state that the other has changed.
+        self._known: WeakValueDictionary[str, LiveOrder] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reconcilers = {
             account.id: Reconciler(account, self, account.pace()) for account in accounts.values()
@@ -117,7 +121,7 @@ class OrderService:
         cancelled = {line.get("leg_id") for line in unwritten if line.get("event") == _CANCELLED}
         self._mint = TagMint(await self._store.highest_tag())
         for order, legs in await self._store.load_open_orders():
-            live = LiveOrder(order, legs, self._store)
+            live = self._known[order.order_id] = LiveOrder(order, legs, self._store)
             for leg in live.legs:
                 await self._recover(leg)
                 asked = leg.record.leg_id in cancelled and not leg.record.cancel_requested
@@ -146,6 +150,13 @@ class OrderService:
     def wake(self, account_id: str) -> None:
         """Tell the account's reconciler that a session or an order may have changed."""
         self._reconcilers[account_id].wake()
+
+    def resume_cancels(self, account_id: str) -> None:
+        """Send the cancels that a restart or an ended session kept back."""
+        account = self._accounts[account_id]
+        for leg in account.moving.values():
+            if leg.record.cancel_requested and leg.state in AT_BROKER and not leg.cancel_was_sent:
+                self.spawn(self._actions.send_cancel(leg, account))
 
     async def place(
         self,
@@ -212,7 +223,7 @@ class OrderService:
             leg, history = self._first_steps(order, n, plan)
             legs.append(leg)
             steps.append(history)
-        live = LiveOrder(order, legs, self._store)
+        live = self._known[order.order_id] = LiveOrder(order, legs, self._store)
         try:
             existing = await self._store.accept_order(
                 order, list(zip(legs, steps, strict=True)), caller.actor()
@@ -340,12 +351,15 @@ class OrderService:
         return live
 
     async def find(self, order_id: str) -> LiveOrder | None:
-        """Return an order, from memory while it moves, from the journal when it is over."""
-        live = self._live.get(order_id)
+        """Return an order, from memory while anybody holds it, from the journal otherwise."""
+        live = self._known.get(order_id)
         if live is not None:
             return live
         loaded = await self._store.load_order(order_id)
-        return LiveOrder(*loaded, self._store) if loaded else None
+        if loaded is None:
+            return None
+        live = LiveOrder(*loaded, self._store)
+        return self._known.setdefault(order_id, live)
 
     async def wait(self, live: LiveOrder, wait_for: WaitFor, timeout_s: float) -> bool:
         """Wait as the client asked. An ended wait cancels nothing."""
