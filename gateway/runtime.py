@@ -185,6 +185,7 @@ class Gateway:
     def _session_active(self, account_id: str) -> None:
         """A session came up: stand a connection ready, look up old orders, load its master."""
         self.orders.wake(account_id)
+        self.orders.resume_cancels(account_id)
         self._spawn(self._prepare(self.accounts[account_id]))
 
     async def _prepare(self, account: Account) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.kill import Subject
-from gateway.orders.records import Leg, Order
+from gateway.orders.records import ActionKind, ActionState, Leg, Order
 from gateway.orders.states import TERMINAL, LegState, Outcome, outcome_of, require
 from gateway.orders.times import now_us
 from gateway.store import LegEvent, Store, StoreBroken
@@ -36,6 +36,14 @@ class LiveLeg:
     @property
     def state(self) -> LegState:
         return self.record.state
+
+    @property
+    def cancel_was_sent(self) -> bool:
+        """Whether the broker took a cancel; only its book can say more."""
+        action = self.record.action
+        if action is None or action.kind is not ActionKind.CANCEL:
+            return False
+        return action.state is ActionState.SENT
 
     @property
     def subject(self) -> Subject:

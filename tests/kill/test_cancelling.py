@@ -89,6 +89,18 @@ async def test_cancels_go_on_after_a_restart(one):
     assert {"fyers": 0} == open_orders(one)
 
 
+async def test_single_cancel_goes_on_after_a_restart_too(one):
+    placed = await one.place(accounts=["fyers-main"], wait_for="book", **RESTING)
+    one.sims["fyers"].faults.add([{"call": "cancel", "action": "status", "count": None}])
+    asked = await one.call("DELETE", f"/v1/orders/{placed.json['order_id']}")
+    assert (202, True) == (asked.status, asked.json["legs"][0]["cancel_requested"])
+    await one.stop_gateway()
+    one.sims["fyers"].faults.clear()
+    await one.start_gateway()
+
+    await until(lambda: one.ledger("fyers")[0].is_final, "the cancel was forgotten")
+
+
 async def test_known_orders_are_cancelled_though_no_book_can_be_read(one):
     await one.place(accounts=["fyers-main"], wait_for="book", **RESTING)
     one.sims["fyers"].faults.add([{"call": "book", "action": "book_fail", "count": None}])
