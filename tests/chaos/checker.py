@@ -331,6 +331,11 @@ def others_are_left_alone(e: Evidence) -> Iterator[str]:
                 yield f"{leg.leg_id} at the healthy {leg.account} became UNKNOWN ({row.event})"
 
 
+def nothing_unexpected(e: Evidence) -> Iterator[str]:
+    """No task of the gateway died of an exception, and none was caught as a last resort."""
+    yield from e.unexpected
+
+
 # The broker itself took these later than they came.
 _HELD_BACK = frozenset({"slow", "accept_late"})
 _ENOUGH = 30
@@ -360,6 +365,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Iterator[str]]] = {
         fills_equal_the_ledger,
         kill_holds,
         others_are_left_alone,
+        nothing_unexpected,
     )
 }
 

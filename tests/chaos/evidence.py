@@ -161,6 +161,7 @@ class AccountInfo(msgspec.Struct, kw_only=True, frozen=True):
 class Evidence(msgspec.Struct, kw_only=True, dict=True):
     """Everything that the checker judges by. `unresolved` None: the route was not there.
 
+    `unexpected` are the exceptions in the gateway's log that nobody had foreseen.
     `in_flight_us` is how long a write may take from its first byte to the broker's desk.
     """
 
@@ -175,6 +176,7 @@ class Evidence(msgspec.Struct, kw_only=True, dict=True):
     crashes: list[Crash] = []
     unresolved: list[str] | None = None
     in_flight_us: int = 250_000
+    unexpected: list[str] = []
 
     @cached_property
     def legs_by_tag(self) -> dict[str, Leg]:

@@ -142,6 +142,17 @@ class GatewayProcess:
             self._process.kill()
             return await self._process.wait()
 
+    def unexpected(self) -> list[str]:
+        """The last line of every traceback in the log: exceptions that nobody had foreseen."""
+        found, inside = [], False
+        for line in self._log.read_text(errors="replace").splitlines():
+            if line.startswith("Traceback (most recent call last)"):
+                inside = True
+            elif inside and not line.startswith(" "):
+                inside = False
+                found.append(line)
+        return found
+
     def tail(self) -> str:
         return self._log.read_text(errors="replace")[-3000:]
 

@@ -322,6 +322,7 @@ class Chaos:
             journal=read_journal(self.journal),
             crashes=self._crashes,
             unresolved=unresolved,
+            unexpected=self.gateway.unexpected(),
         )
 
 

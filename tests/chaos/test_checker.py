@@ -349,6 +349,7 @@ CASES: dict[str, list[Callable[[Evidence], None]]] = {
         engaged(T0 + 1500, scope="account", target="fyers-a"),
         lambda e: (engaged(T0 + 2500)(e), arrives(at_us=T0 + 900_000)(e))[-1],
     ],
+    "nothing_unexpected": [lambda e: e.unexpected.append("StaleLeg: leg_1_1 is OPEN")],
     "others_are_left_alone": [
         latencies(5.0, 500.0),
         lambda e: (

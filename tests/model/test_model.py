@@ -20,6 +20,9 @@ from tests.model.exchange import INSTRUMENTS, Fate, Made
 from tests.model.world import World
 
 _ACCOUNTS = ("echo", "silent", "alone")
+# Drawn before it is known how many there are: what happened must not change what is drawn.
+_ANY = st.integers(0, 30)
+_TAKEN_BACK = (BrokerOrderState.FILLED, BrokerOrderState.CANCELLED)
 
 
 class OrdersUnderFire(RuleBasedStateMachine):
@@ -43,14 +46,14 @@ class OrdersUnderFire(RuleBasedStateMachine):
         self.world.place(key, fates, instrument=instrument, ttl_ms=ttl_ms, quantity=quantity)
 
     @precondition(lambda self: self.world.requests)
-    @rule(data=st.data())
-    def repeat_a_key(self, data: st.DataObject) -> None:
-        self.world.send(data.draw(st.sampled_from(sorted(self.world.requests))))
+    @rule(which=_ANY)
+    def repeat_a_key(self, which: int) -> None:
+        self.world.send(f"k{which % len(self.world.requests)}")
 
     @precondition(lambda self: self.world.requests)
-    @rule(data=st.data())
-    def reuse_a_key_for_another_order(self, data: st.DataObject) -> None:
-        key = data.draw(st.sampled_from(sorted(self.world.requests)))
+    @rule(which=_ANY)
+    def reuse_a_key_for_another_order(self, which: int) -> None:
+        key = f"k{which % len(self.world.requests)}"
         known = self.world.requests[key]
         other = OrderRequest(
             instrument=known.instrument,
@@ -87,22 +90,37 @@ class OrdersUnderFire(RuleBasedStateMachine):
     def fail_the_next_reads(self, account: str, words: str) -> None:
         self.world.brokers[account].bad_reads.extend((words, words))
 
-    @rule(data=st.data())
-    def fill_at_the_broker(self, data: st.DataObject) -> None:
+    @rule(which=_ANY, quantity=st.integers(1, 3))
+    def fill_at_the_broker(self, which: int, quantity: int) -> None:
         live = self._live_at_the_broker()
         if live:
-            made = data.draw(st.sampled_from(live))
-            made.filled = data.draw(st.integers(made.filled, made.quantity))
+            made = live[which % len(live)]
+            made.filled = min(made.filled + quantity, made.quantity)
             if made.filled == made.quantity:
                 made.state = BrokerOrderState.FILLED
 
-    @rule(data=st.data())
-    def end_at_the_broker(self, data: st.DataObject) -> None:
+    @rule(
+        which=_ANY,
+        state=st.sampled_from((BrokerOrderState.CANCELLED, BrokerOrderState.EXPIRED)),
+    )
+    def end_at_the_broker(self, which: int, state: BrokerOrderState) -> None:
         live = self._live_at_the_broker()
         if live:
-            made = data.draw(st.sampled_from(live))
-            ends = (BrokerOrderState.CANCELLED, BrokerOrderState.EXPIRED)
-            made.state = data.draw(st.sampled_from(ends))
+            live[which % len(live)].state = state
+
+    @rule(which=_ANY)
+    def take_a_final_word_back(self, which: int) -> None:
+        """The broker shows an order as open again that it had called over."""
+        over = [
+            made
+            for broker in self.world.brokers.values()
+            for made in broker.visible()
+            if made.tag is not None and made.state in _TAKEN_BACK
+        ]
+        if over:
+            made = over[which % len(over)]
+            made.state = BrokerOrderState.OPEN
+            made.filled = min(made.filled, made.quantity - 1)
 
     @rule(instrument=st.sampled_from(sorted(INSTRUMENTS)), quantity=st.integers(1, 3))
     def trade_elsewhere(self, instrument: str, quantity: int) -> None:
@@ -125,10 +143,11 @@ class OrdersUnderFire(RuleBasedStateMachine):
                 )
             )
 
-    @precondition(lambda self: self.world.order_ids())
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        self.world.cancel(data.draw(st.sampled_from(self.world.order_ids())))
+    @rule(which=_ANY)
+    def cancel(self, which: int) -> None:
+        ids = self.world.order_ids()
+        if ids:
+            self.world.cancel(ids[which % len(ids)])
 
     @precondition(lambda self: not self.halted)
     @rule()
