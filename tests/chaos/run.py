@@ -43,7 +43,7 @@ from tests.chaos.report import write_report
 from tests.chaos.score import score
 from tests.chaos.simulators import AccountSpec, Seen, Spec
 
-_ROWS = 1500
+_ROWS = 6000
 _SETTLE_S = 120.0
 AccountSetup = tuple[AccountSpec, AccountInfo, dict[str, Any]]
 _DEATHS = ("random", "random", "checkpoint", *failpoints.POINTS)
@@ -340,6 +340,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--orders", type=int, default=Plan().orders)
     parser.add_argument("--kills", type=int, default=Plan().kills)
     parser.add_argument("--seed", type=int, default=Plan().seed)
+    parser.add_argument("--scripts", type=int, default=Plan().scripts)
     parser.add_argument("--scale", type=float, default=Plan().scale)
     parser.add_argument("--doubles", action="store_true", help="brokers double some orders")
     parser.add_argument("--report", type=Path, help="folder for a report of this run")
@@ -349,6 +350,7 @@ def main(arguments: list[str]) -> int:
         orders=given.orders,
         kills=given.kills,
         seed=given.seed,
+        scripts=given.scripts,
         scale=given.scale,
         doubles=given.doubles,
     )
