@@ -7,7 +7,8 @@ so a route cannot be served without saying which scope it needs.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from enum import Enum
+from typing import Any, get_args
 
 import msgspec
 
@@ -50,6 +51,7 @@ class Call(msgspec.Struct):
             return decoder.decode(self.body)
         except msgspec.ValidationError as error:
             field, message = _where(str(error))
+            message += _choices(decoder.type, field, message)
             raise Problem(
                 422, code, f"{field} {message}".strip(), errors=[FieldError(field, message)]
             ) from error
@@ -94,6 +96,23 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         if self.scope is None or key_allows(self.scope):
             return True
         return self.or_scope is not None and key_allows(self.or_scope)
+
+
+def _choices(kind: Any, field: str, message: str) -> str:
+    """Name the values that an enum field takes, which the decoder's own words leave out."""
+    if not message.startswith("invalid enum value") or not isinstance(kind, type):
+        return ""
+    found = [item for item in msgspec.structs.fields(kind) if item.encode_name == field]
+    members = [str(value) for item in found for value in _enum_values(item.type)]
+    return f"; it must be one of {', '.join(members)}" if members else ""
+
+
+def _enum_values(kind: Any) -> list[Any]:
+    """The values of an enum, also where it may be null."""
+    for candidate in (kind, *get_args(kind)):
+        if isinstance(candidate, type) and issubclass(candidate, Enum):
+            return [member.value for member in candidate]
+    return []
 
 
 def _where(text: str) -> tuple[str, str]:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import apsw
 import msgspec
 
 from gateway.api.auth import control_caller
@@ -25,7 +24,7 @@ from gateway.orders.problems import Problem
 from gateway.runtime import Gateway
 from gateway.secrets import Keyring, SealError
 from gateway.store import DataDirLock, DataDirLocked
-from gateway.store.schema import StoreTooNew
+from gateway.store.schema import StoreError, StoreTooNew
 
 _REQUEST_ID = "offline"
 _OFFLINE = frozenset(
@@ -57,7 +56,7 @@ def offline_api(setup: Setup) -> Iterator[OfflineApi]:
             stack.enter_context(DataDirLock(setup.settings.data_dir))
         runner = stack.enter_context(asyncio.Runner())
         keyring = Keyring(find_master_key(setup.path))
-        with told(SealError, StoreTooNew, apsw.Error, OSError):
+        with told(SealError, StoreTooNew, StoreError, OSError):
             gateway = runner.run(_open(setup, keyring))
         try:
             yield OfflineApi(gateway, runner)

@@ -43,13 +43,11 @@ def command(port: int | None, config: str | None) -> None:
     start_logging(settings.logging.level)
     master_key = find_master_key(setup.path)
 
-    import apsw
-
     from gateway.api.server import PortTaken
     from gateway.secrets import Keyring, SealError
     from gateway.serve import run
     from gateway.store import DataDirLocked
-    from gateway.store.schema import StoreTooNew
+    from gateway.store.schema import StoreError, StoreTooNew
 
     log.info("master key from %s", master_key.source)
 
@@ -59,7 +57,7 @@ def command(port: int | None, config: str | None) -> None:
 
     # Between the end of the loop and the end of the process a second signal changes nothing.
     try:
-        with told(PortTaken, DataDirLocked, SealError, StoreTooNew, apsw.Error, OSError):
+        with told(PortTaken, DataDirLocked, SealError, StoreTooNew, StoreError, OSError):
             run(settings, setup.plugins, Keyring(master_key), on_ready=ready)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

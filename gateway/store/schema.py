@@ -101,6 +101,10 @@ CREATE TABLE snapshots_missed (
 }
 
 
+StoreError = apsw.Error
+"""What opening or reading a damaged journal raises, for callers that must not know SQLite."""
+
+
 class StoreTooNew(RuntimeError):
     """The data directory was written by a newer brokergate; this one must not touch it."""
 

@@ -73,6 +73,13 @@ async def test_an_unknown_account_is_told_which_ones_exist(one):
     assert "fyers-main" in body["detail"]
 
 
+async def test_a_wrong_choice_is_told_the_right_ones(one):
+    reply = await one.call("POST", "/v1/orders", {**ONE, "side": "buy"}, idempotency_key="k")
+
+    body = await refused(one, 422, "invalid_order", reply)
+    assert "BUY, SELL" in body["errors"][0]["message"]
+
+
 async def test_a_missing_field_is_named(one):
     order = {name: value for name, value in ONE.items() if name != "side"}
 
