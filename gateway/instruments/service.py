@@ -124,6 +124,7 @@ class InstrumentService:
         for cache in (self._cache, self._contracts):
             for key in [key for key in cache if key[0] == broker]:
                 del cache[key]
+        _give_back_memory()
         return {"ok": True, "rows": rows}
 
     async def _load(self, account: Account) -> int:
