@@ -263,9 +263,7 @@ class BookRoutes:
         if all(item in self._accounts and call.who.allows(item) for item in members):
             return members
         known = sorted(filter(call.who.allows, self._accounts)) + [f"@{g}" for g in self._groups]
-        raise _invalid(
-            "accounts", f"{name!r} is not known; known are {', '.join(known)}", "account_unknown"
-        )
+        raise _invalid("accounts", f"{name!r} is not known; known are {', '.join(known)}")
 
     def _day(self, call: Call) -> date | None:
         text = call.query.get("date")
@@ -323,6 +321,6 @@ def _checked(account: Account, checked: Checked) -> CheckResult:
     )
 
 
-def _invalid(field: str, message: str, code: str = "invalid_request") -> Problem:
+def _invalid(field: str, message: str) -> Problem:
     errors = [FieldError(field, message)]
-    return Problem(422, code, f"{field} {message}", errors=errors)
+    return Problem(422, "invalid_request", f"{field} {message}", errors=errors)

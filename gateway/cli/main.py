@@ -26,6 +26,8 @@ _COMMANDS = {
     "keys": _Entry("gateway.cli.keys", "Make, list and revoke API keys."),
     "orders": _Entry("gateway.cli.orders", "Look at orders and what became of them."),
     "kill": _Entry("gateway.cli.kill", "Stop orders at once; look at the switch; release it."),
+    "positions": _Entry("gateway.cli.positions", "Show the net positions of every account."),
+    "reconcile": _Entry("gateway.cli.reconcile", "Compare the journal with books and trades."),
     "instruments": _Entry("gateway.cli.instruments", "Fetch the brokers' instrument masters."),
     "audit": _Entry("gateway.cli.audit", "Check the tamper-evident log."),
     "simulate": _Entry("gateway.cli.simulate", "Run a broker's simulator to practise against."),

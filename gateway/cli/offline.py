@@ -41,6 +41,7 @@ _OFFLINE = frozenset(
         ("GET", "/v1/audit/verify"),
         ("GET", "/v1/kill-switch"),
         ("POST", "/v1/kill-switch/release"),
+        ("GET", "/v1/reconcile"),
     }
 )
 

@@ -19,11 +19,20 @@ def print_columns(heads: Sequence[str], rows: Sequence[Sequence[object]], empty:
     if not rows:
         click.echo(empty)
         return
+    for line in columns(heads, rows):
+        click.echo(line)
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Return rows under their heads as aligned lines, nothing cut; none when there are no rows."""
+    if not rows:
+        return []
     texts = [[_text(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)]
-    for row in ([head.upper() for head in heads], *texts):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in ([head.upper() for head in heads], *texts)
+    ]
 
 
 def _text(cell: object) -> str:

@@ -15,6 +15,9 @@ from gateway.orders.states import LegState
 from gateway.store import LegEvent, Store
 from tests.gateway.rig import Rig
 
+# A reconciler that is a hundred times as hasty would use up the brokers' windows.
+UNBOUND = {"limits": {"broker_windows": "ignore"}}
+
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
@@ -26,14 +29,14 @@ def hasty(monkeypatch):
 async def rig(tmp_path):
     """Three brokers, all logged in, and a group of two."""
     settings = {"groups": {"two": {"fyers-main": 1, "hdfc-main": 1}}}
-    async with Rig(tmp_path / "data", settings=settings) as rig:
+    async with Rig(tmp_path / "data", settings=settings, account_settings=UNBOUND) as rig:
         yield rig
 
 
 @pytest.fixture
 async def one(tmp_path):
     """Fyers alone, logged in."""
-    async with Rig(tmp_path / "data", brokers=("fyers",)) as rig:
+    async with Rig(tmp_path / "data", brokers=("fyers",), account_settings=UNBOUND) as rig:
         yield rig
 
 
