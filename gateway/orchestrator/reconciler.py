@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable
+from datetime import date
 from typing import Protocol
 
 from adapters.sdk.errors import GatewayError, LoginExpired, NotSupported, ReasonCode
@@ -21,8 +22,8 @@ from gateway.orchestrator.book import BookView, change_from_row
 from gateway.orchestrator.evidence import Echo, Evidence, Finding, Verdict, judge, suspects_of
 from gateway.orchestrator.live import LiveLeg
 from gateway.orchestrator.pace import Pace
-from gateway.orchestrator.trading_day import is_closed, is_rolled, trade_date
-from gateway.orders.records import Reason
+from gateway.orchestrator.trading_day import is_closed, is_lost, is_rolled, trade_date
+from gateway.orders.records import Leg, Reason
 from gateway.orders.states import (
     AT_BROKER,
     BROKER_FINAL,
@@ -30,7 +31,7 @@ from gateway.orders.states import (
     UNPROVEN,
     LegState,
 )
-from gateway.orders.times import now_us
+from gateway.orders.times import IST, ist, now_us
 from gateway.store import StoreBroken
 
 log = logging.getLogger(__name__)
@@ -95,12 +96,30 @@ class Reconciler:
         while True:
             self._wake.clear()
             if account.session is None or not self._interesting():
-                await self._wake.wait()
+                await self._idle()
                 continue
             if await self._poll():
                 await self._rest(self._until_next(), self._pace.book_min_gap_s)
             else:
+                await self._end_lost_days()
                 await self._rest(self._pace.after_failure_s, self._pace.after_failure_s)
+
+    async def _idle(self) -> None:
+        """Wait to be woken; days end meanwhile, with and without a login."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), self._pace.unresolved_s[-1])
+        if self._account.session is None:
+            await self._end_lost_days()
+
+    async def _end_lost_days(self) -> None:
+        """Hand over to the operator what no read can settle any more: its book was cleared."""
+        now = now_us()
+        try:
+            for leg in list(self._account.moving.values()):
+                if leg.state in _ENDS_WITH_ITS_BOOK and is_lost(_day_of(leg), now):
+                    await self._book_gone(leg, _ENDS_WITH_ITS_BOOK)
+        except StoreBroken:
+            log.error("%s: the journal cannot be written", self._account.id)
 
     async def look_now(self) -> bool:
         """Read the book once for a caller that waits for it; False when it could not be read."""
@@ -249,9 +268,7 @@ class Reconciler:
 
     async def _follow_missing(self, leg: LiveLeg, view: BookView) -> None:
         """An acknowledged order that is not in the book: wait, until its book is gone."""
-        record = leg.record
-        day = trade_date(record.created_us, record.instrument, amo=record.amo)
-        if is_rolled(day, view.begun_us):
+        if is_rolled(_day_of(leg), view.begun_us):
             await self._book_gone(leg, AT_BROKER)
 
     async def _book_gone(self, leg: LiveLeg, only_from: frozenset[LegState]) -> None:
@@ -260,18 +277,22 @@ class Reconciler:
             message="its trading day is over and no good read of that day's book settled it;"
             " look at the broker's own records, then resolve it",
         )
-        await leg.change(S.NEEDS_OPERATOR, "book_gone", only_from=only_from, reason=reason)
+        if await leg.change(S.NEEDS_OPERATOR, "book_gone", only_from=only_from, reason=reason):
+            self._owner.alarm(self._account, "book_gone", leg, reason.message)
 
     async def _look_for(self, leg: LiveLeg, view: BookView) -> None:
         """Take one more good read into account for a leg that nobody knows the fate of."""
         account, record = self._account, leg.record
         evidence = account.evidence_of(leg)
-        day = trade_date(record.created_us, record.instrument, amo=record.amo)
-        if is_rolled(day, view.begun_us):
-            if leg.state in (S.UNKNOWN, S.NOT_FOUND):
-                await self._book_gone(leg, frozenset({S.UNKNOWN, S.NOT_FOUND}))
-            return
+        evidence.looks += 1
+        waits = self._pace.unresolved_s
+        wait_s = waits[min(evidence.looks, len(waits)) - 1]
+        evidence.next_look_us = now_us() + int(wait_s * 1_000_000)
+        day = _day_of(leg)
         tagged, suspects = await self._candidates(leg, view)
+        if is_rolled(day, view.begun_us):
+            await self._look_past_the_day(leg, tagged, evidence)
+            return
         finding = judge(
             record,
             view,
@@ -285,11 +306,17 @@ class Reconciler:
         )
         if finding.verdict in (Verdict.NOT_FOUND, Verdict.ABSENT):
             finding = await self._ask_again(leg, finding)
-        evidence.looks += 1
-        waits = self._pace.unresolved_s
-        wait_s = waits[min(evidence.looks, len(waits)) - 1]
-        evidence.next_look_us = now_us() + int(wait_s * 1_000_000)
         await self._act(leg, finding, evidence)
+
+    async def _look_past_the_day(
+        self, leg: LiveLeg, tagged: list[BrokerOrder], evidence: Evidence
+    ) -> None:
+        """In the book of another day absence proves nothing any more; presence still does."""
+        if tagged:
+            verdict = Verdict.ADOPT if len(tagged) == 1 else Verdict.DUPLICATE
+            await self._act(leg, Finding(verdict, tuple(tagged)), evidence)
+        else:
+            await self._book_gone(leg, frozenset({S.UNKNOWN, S.NOT_FOUND}))
 
     async def _candidates(
         self, leg: LiveLeg, view: BookView
@@ -297,6 +324,9 @@ class Reconciler:
         """Return the rows that carry the leg's tag, and those that could be it by their look."""
         account, record = self._account, leg.record
         tagged = view.tagged(record.broker_tag)
+        own = view.order(record.broker_order_id)
+        if not tagged and own is not None and _is_still(own, record):
+            tagged = [own]
         if tagged:
             return tagged, []
         instrument = await self._owner.instrument_of(account, record.instrument)
@@ -385,7 +415,8 @@ class Reconciler:
     async def _adopt(self, leg: LiveLeg, finding: Finding) -> None:
         """Take the one order found as the leg's. A NOT_FOUND leg that turns up is an alarm."""
         row, was = finding.rows[0], leg.state
-        if row.broker_order_id in self._account.claimed_ids():
+        own = leg.record.broker_order_id
+        if row.broker_order_id in self._account.claimed_ids() - {own}:
             return
         by_look = finding.verdict is Verdict.ADOPT_BY_LOOK
         adopted = await leg.change(
@@ -478,7 +509,22 @@ class Reconciler:
 
 
 _GIVEN_UP = frozenset({S.DENIED, S.LAPSED, S.REFUSED, S.ABSENT})
+_ENDS_WITH_ITS_BOOK = AT_BROKER | {S.UNKNOWN, S.NOT_FOUND}
 _BEFORE_ANSWER = frozenset({S.READY, S.SENDING, S.RETRY_WAIT})
+
+
+def _day_of(leg: LiveLeg) -> date:
+    record = leg.record
+    return trade_date(record.created_us, record.instrument, amo=record.amo)
+
+
+def _is_still(row: BrokerOrder, record: Leg) -> bool:
+    """Whether a later book's row of that number is the leg's order: brokers may count anew."""
+    if row.broker_tag is not None:
+        return row.broker_tag == record.broker_tag
+    return row.placed_at is not None and (
+        row.placed_at.astimezone(IST).date() == ist(record.created_us).date()
+    )
 
 
 async def _or_none(work: Awaitable[BrokerOrder | None]) -> BrokerOrder | None:

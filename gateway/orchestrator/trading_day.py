@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 from adapters.sdk.models import Exchange
 from gateway.orders.times import IST, ist
 
+_MORNING = time(9, 0)
 # Some minutes after each segment's last trade, for the book to settle.
 CLOSE = {
     Exchange.NSE: time(15, 45),
@@ -44,3 +45,8 @@ def is_closed(day: date, instrument: str, at_us: int) -> bool:
 def is_rolled(day: date, at_us: int) -> bool:
     """Whether the book of `day` may be gone by then: the next calendar day has begun."""
     return ist(at_us).date() > day
+
+
+def is_lost(day: date, at_us: int) -> bool:
+    """Whether the book of `day` is surely gone: the morning after it, before any market opens."""
+    return ist(at_us) >= datetime.combine(day + timedelta(days=1), _MORNING, IST)
