@@ -98,11 +98,15 @@ class Reconciler:
             if account.session is None or not self._interesting():
                 await self._idle()
                 continue
-            if await self._poll():
-                await self._rest(self._until_next(), self._pace.book_min_gap_s)
-            else:
+            try:
+                if await self._poll():
+                    await self._rest(self._until_next(), self._pace.book_min_gap_s)
+                    continue
                 await self._end_lost_days()
-                await self._rest(self._pace.after_failure_s, self._pace.after_failure_s)
+            except Exception:
+                # One leg that cannot be followed must not leave the account's others unwatched.
+                log.exception("%s: following the book failed; going on", account.id)
+            await self._rest(self._pace.after_failure_s, self._pace.after_failure_s)
 
     async def _idle(self) -> None:
         """Wait to be woken; days end meanwhile, with and without a login."""

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.orchestrator import reconciler
 from tests.gateway.rig import Rig
 
 SCALE = 100
@@ -105,6 +106,23 @@ async def test_an_order_that_never_arrived_is_not_found_and_never_sent_again(tmp
         reads = [entry for entry in row["evidence"] if entry["what"] == "good_read"]
         assert len(reads) >= 3
         assert row["exposure"] == {"quantity": 10, "value": "8125.00"}
+
+
+async def test_an_unforeseen_failure_does_not_end_the_following_of_a_book(tmp_path, monkeypatch):
+    honest, failures = reconciler.change_from_row, [ValueError("on purpose")] * 2
+
+    def sometimes(*args):
+        if failures:
+            raise failures.pop()
+        return honest(*args)
+
+    monkeypatch.setattr(reconciler, "change_from_row", sometimes)
+    async with only("fyers", tmp_path) as rig:
+        placed = await rig.place("k", **FYERS)
+        leg = await until(rig, placed.json["order_id"], "FILLED")
+
+        assert leg["filled_quantity"] == 10
+        assert not failures
 
 
 async def test_reads_that_fail_prove_nothing(tmp_path):
