@@ -93,9 +93,13 @@ class Arrival(msgspec.Struct, kw_only=True):
 
 
 class Message(msgspec.Struct, kw_only=True):
-    """One place, modify or cancel that a broker read, whatever it then did with it."""
+    """One place, modify or cancel that a broker read, whatever it then did with it.
+
+    It came between `since_us`, when the broker's process last looked, and `at_us`.
+    """
 
     at_us: int
+    since_us: int
     account: str
     kind: str
 
@@ -132,12 +136,16 @@ class AuditRow(msgspec.Struct, kw_only=True):
 
 
 class Journal(msgspec.Struct, kw_only=True):
-    """The journal at the end: orders, legs, keys and the legs' audit rows, oldest first."""
+    """The journal at the end: orders, legs, keys and the legs' audit rows, oldest first.
+
+    `alarms` are the audit log's, as (event, leg id).
+    """
 
     orders: list[Order] = []
     legs: list[Leg] = []
     keys: list[tuple[str, str, str]] = []
     audit: list[AuditRow] = []
+    alarms: list[tuple[str, str]] = []
 
 
 class Crash(msgspec.Struct, kw_only=True):

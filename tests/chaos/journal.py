@@ -25,12 +25,15 @@ def read_journal(path: Path) -> Journal:
         rows: Any = connection.execute(
             "SELECT seq, at_us, body FROM audit WHERE kind='leg' ORDER BY seq"
         ).fetchall()
+        alarms: Any = connection.execute("SELECT body FROM audit WHERE kind='alarm'").fetchall()
     finally:
         connection.close()
+    told = [msgspec.json.decode(body) for (body,) in alarms]
     return Journal(
         orders=[msgspec.json.decode(data, type=Order) for (data,) in orders],
         legs=[msgspec.json.decode(data, type=Leg) for (data,) in legs],
         keys=[(client, key, order_id) for client, key, order_id in keys],
+        alarms=[(alarm["event"], alarm.get("leg_id") or "") for alarm in told],
         audit=[_audit_row(seq, at_us, body) for seq, at_us, body in rows],
     )
 

@@ -88,6 +88,7 @@ class Observed:
         self._reader: apsw.Connection | None = None
         self._under_way: str | None = None
         self._last_read: Read | None = None
+        self.looked_us = _now_us()
         extras = (DOUBLED,) if spec.doubles else ()
         if spec.broker == "fyers":
             extras = (*extras, EXPIRED_YET_TAKEN)
@@ -129,7 +130,9 @@ class Observed:
         self._under_way = None
         now, account = _now_us(), self.spec.id
         if request.kind in _ORDER_MESSAGES:
-            message = Message(at_us=now, account=account, kind=request.kind.value)
+            message = Message(
+                at_us=now, since_us=self.looked_us, account=account, kind=request.kind.value
+            )
             self._seen.messages.append(message)
         elif request.kind in _BOOKS:
             self._last_read = Read(at_us=now, account=account, good=True)
@@ -209,9 +212,24 @@ async def main(spec: Spec) -> None:
         for each in observed
     ]
     _say(msgspec.json.encode(places))
+    looking = asyncio.create_task(_look_often(observed))
     await _obey(observed, seen)
+    looking.cancel()
     for each in observed:
         await each.simulator.stop()
+
+
+async def _look_often(observed: list[Observed]) -> None:
+    """Remember when this process last looked at its sockets: what it reads came after that.
+
+    What is read in the same round as a look had come before it, so the look before it counts.
+    """
+    before = _now_us()
+    while True:
+        for each in observed:
+            each.looked_us = before
+        before = _now_us()
+        await asyncio.sleep(0.005)
 
 
 async def _obey(observed: list[Observed], seen: Seen) -> None:

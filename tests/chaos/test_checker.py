@@ -158,7 +158,7 @@ def good(record: Leg | None = None, *, rows: list[AuditRow] | None = None) -> Ev
                 attempts=1,
             )
         ],
-        messages=[Message(at_us=T0 + 3000, account="fyers-a", kind="place")],
+        messages=[Message(at_us=T0 + 3000, since_us=T0 + 2900, account="fyers-a", kind="place")],
         journal=Journal(
             orders=[order()],
             legs=[record],
@@ -224,11 +224,17 @@ def is_logged(*states: LegState, **changes: Any) -> Callable[[Evidence], None]:
     return change
 
 
-def messages(count: int, over_us: int) -> Callable[[Evidence], None]:
+def messages(count: int, over_us: int, *, unsure_us: int = 0) -> Callable[[Evidence], None]:
     def change(e: Evidence) -> None:
         gap = over_us // count
         e.messages = [
-            Message(at_us=T0 + n * gap, account="fyers-a", kind="place") for n in range(count)
+            Message(
+                at_us=T0 + n * gap,
+                since_us=T0 + n * gap - unsure_us,
+                account="fyers-a",
+                kind="place",
+            )
+            for n in range(count)
         ]
 
     return change
@@ -379,6 +385,7 @@ def test_every_invariant_has_a_run_that_breaks_it() -> None:
     "allowed",
     [
         messages(10, 900_000),
+        messages(11, 900_000, unsure_us=300_000),
         latencies(5.0, 20.0),
         engaged(T0 + 5000),
         lambda e: (engaged(T0 + 2500)(e), arrives(at_us=T0 + 100_000)(e))[-1],
