@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -20,12 +21,18 @@ _TAG = ("tag", "leg", "broker-orders")
 
 
 @click.command("reconcile")
-@click.option("--date", "day", metavar="D", help="A day, YYYY-MM-DD  [default: today]")
+@click.option(
+    "--date",
+    "day",
+    metavar="D",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="A day, YYYY-MM-DD  [default: today]",
+)
 @click.option("--accounts", help="Only these accounts and @groups, separated by commas.")
 @target_options
 @json_option
 def command(
-    day: str | None,
+    day: datetime | None,
     accounts: str | None,
     config: str | None,
     url: str | None,
@@ -43,7 +50,7 @@ def command(
       brokergate reconcile
       brokergate reconcile --date 2026-11-20 --json
     """
-    query = {"date": day} if day else {}
+    query = {"date": day.date().isoformat()} if day else {}
     query |= {"accounts": accounts} if accounts else {}
     with connected(target_of(config, url, key_file), offline=True) as api:
         found = ask(api, "GET", "/v1/reconcile", query=query, timeout_s=_TIMEOUT_S)

@@ -20,6 +20,8 @@ COMMANDS = [
     "keys list",
     "keys revoke",
     "orders",
+    "positions",
+    "reconcile",
     "kill engage",
     "kill status",
     "kill release",
