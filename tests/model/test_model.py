@@ -121,6 +121,7 @@ class OrdersUnderFire(RuleBasedStateMachine):
             made = over[which % len(over)]
             made.state = BrokerOrderState.OPEN
             made.filled = min(made.filled, made.quantity - 1)
+            self.world.taken_back.add(f"{made.tag:015d}")
 
     @rule(instrument=st.sampled_from(sorted(INSTRUMENTS)), quantity=st.integers(1, 3))
     def trade_elsewhere(self, instrument: str, quantity: int) -> None:
