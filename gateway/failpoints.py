@@ -71,8 +71,9 @@ def _count_down(name: str) -> None:
 
 
 def _after_write() -> None:
-    # uvloop writes at the end of its round; dying at once would be dying before the write.
-    asyncio.get_running_loop().call_later(0.001, hit, "after_write")
+    # uvloop writes at the end of its round; dying in this one would be dying before the write.
+    loop = asyncio.get_running_loop()
+    loop.call_soon(loop.call_soon, hit, "after_write")
 
 
 if ARMED:
