@@ -22,6 +22,10 @@ types:
 bench *ARGS:
     {{dev}} run python -m benchmarks {{ARGS}}
 
+# orders, broker faults and kill -9 against a real gateway, judged by the checker
+chaos *ARGS:
+    {{dev}} run python -m tests.chaos.run {{ARGS}}
+
 # write the code in the one format
 format:
     {{dev}} run ruff check --fix-only --quiet .
