@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import msgspec
 from benchmarks.fleet import end_process, environment
 from benchmarks.machine import Cores
 from gateway.cli.client import HttpApi
+from gateway.cli.ports import free_port
 
 HOST = "127.0.0.1"
 _START_S = 60.0
@@ -30,7 +30,7 @@ class Server:
     """One configuration and data directory; started as often as asked. Production settings."""
 
     def __init__(self, folder: Path, accounts: list[Mapping[str, Any]], cores: Cores) -> None:
-        self.port = _free_port()
+        self.port = free_port(HOST)
         self._data_dir = folder / "data"
         self._config = folder / "brokergate.yaml"
         self._log = folder / "gateway.log"
@@ -90,9 +90,3 @@ class Server:
             return False
         finally:
             connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -68,8 +68,7 @@ def with_port(settings: Settings, port: int | None) -> Settings:
     wanted = settings.server.port if port is None else port
     if wanted == 0:
         # The HTTP server does not tell which port the system gave it, so ask before.
-        with told(OSError):
-            wanted = free_port(settings.server.host)
+        wanted = free_port(settings.server.host)
     server = settings.server.model_copy(update={"port": wanted})
     return settings.model_copy(update={"server": server})
 

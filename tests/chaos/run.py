@@ -25,6 +25,7 @@ import msgspec
 from adapters.sdk.simulator import Universe
 from gateway import failpoints
 from gateway.api.auth import Keys
+from gateway.cli.ports import free_port
 from gateway.orders.states import TERMINAL
 from gateway.orders.times import IST
 from gateway.secrets.master_key import generate_master_key, write_key_file
@@ -38,7 +39,7 @@ from tests.chaos.http import NoReply
 from tests.chaos.journal import read_journal, verify_audit
 from tests.chaos.operator import Operator, control
 from tests.chaos.plan import Outcome, Plan
-from tests.chaos.processes import Brokers, GatewayProcess, free_port
+from tests.chaos.processes import Brokers, GatewayProcess
 from tests.chaos.report import write_report
 from tests.chaos.score import score
 from tests.chaos.simulators import AccountSpec, Seen, Spec
@@ -112,7 +113,7 @@ class Chaos:
             self.gateway = GatewayProcess(
                 self._folder / "brokergate.yaml",
                 self._folder / "master.key",
-                free_port(),
+                free_port("127.0.0.1"),
                 self._folder / "gateway.log",
                 self._plan.scale,
             )

@@ -7,6 +7,7 @@ import urllib.request
 
 import pytest
 
+from gateway.cli.ports import free_port
 from tests.cli.conftest import Program, read_until, stop
 
 BROKEN = """\
@@ -19,8 +20,7 @@ groups: {g: {zzz: 1}}
 
 
 def test_broken_configuration_lists_every_mistake_and_listens_nowhere(home: Program) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port("127.0.0.1")
     (home.folder / "brokergate.yaml").write_text(BROKEN)
 
     done = home.run("serve", "--port", str(port))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from adapters.sdk.models import RedirectRequired
 from adapters.sdk.simulator import BrokerSimulator
 from gateway.api.server import ApiServer, Listen
 from gateway.brokers import load_plugins
+from gateway.cli.ports import free_port
 from gateway.config import Settings
 from gateway.runtime import Gateway
 from gateway.secrets.master_key import MasterKey, generate_master_key
@@ -61,7 +61,7 @@ class Rig:
         self._settings = settings or {}
         self._account_settings = account_settings or {}
         self._log_in = log_in
-        self.port = free_port()
+        self.port = free_port("127.0.0.1")
         self.key = ""
 
     async def __aenter__(self) -> Rig:
@@ -199,12 +199,6 @@ class Reply(msgspec.Struct):
 
     def leg(self, account: str) -> dict[str, Any]:
         return next(leg for leg in self.json["legs"] if leg["account"] == account)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def wait_for_port(port: int) -> None:
