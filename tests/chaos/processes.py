@@ -163,4 +163,3 @@ async def _listens(port: int) -> bool:
         return False
     writer.close()
     return True
-
