@@ -24,6 +24,7 @@ from adapters.fyers.master import check_is_whole, read_master
 from adapters.fyers.orders import change_body, check_modify, check_order, order_body
 from adapters.fyers.parse_account import parse_positions, parse_trade_book
 from adapters.fyers.parse_quotes import parse_quotes
+from adapters.sdk.base import BaseAdapter
 from adapters.sdk.errors import (
     BadAnswer,
     LoginExpired,
@@ -53,8 +54,10 @@ from adapters.sdk.models import (
 _APP_ID = "app_id"
 
 
-class FyersAdapter:
+class FyersAdapter(BaseAdapter):
     """One Fyers account. Implements `adapters.sdk.interface.Adapter`."""
+
+    title = "Fyers"
 
     def __init__(self, context: AdapterContext) -> None:
         self._context = context

@@ -5,8 +5,10 @@ from __future__ import annotations
 from adapters.sdk.interface import (
     Capabilities,
     CredentialField,
+    Feature,
     RateScope,
     RateWindow,
+    Support,
     TagEcho,
 )
 from adapters.sdk.models import Exchange, OrderType, Product, Validity
@@ -60,7 +62,16 @@ CAPABILITIES = Capabilities(
     order_types=frozenset(OrderType),
     products=frozenset(Product),
     validities=frozenset(Validity),
-    supports_amo=True,
+    features={
+        Feature.AMO: Support.SUPPORTED,
+        Feature.DISCLOSED_QUANTITY: Support.SUPPORTED,
+        Feature.MODIFY: Support.SUPPORTED,
+        Feature.TRADE_BOOK: Support.SUPPORTED,
+        Feature.POSITIONS: Support.SUPPORTED,
+        Feature.QUOTES: Support.SUPPORTED,
+        Feature.LOGOUT: Support.SUPPORTED,
+        Feature.MODIFY_PART_FILLED_QUANTITY: Support.UNVERIFIED,
+    },
     absence_horizon_s=60.0,
     orders_per_second=8,
     # Of 10 calls a second and 200 a minute over everything, whose third breach of a day blocks

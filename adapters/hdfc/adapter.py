@@ -12,6 +12,7 @@ from adapters.hdfc.client import HdfcClient, Key
 from adapters.hdfc.config import CAPABILITIES, LTP_GAP_S
 from adapters.hdfc.constants import IST
 from adapters.hdfc.login import Login
+from adapters.sdk.base import BaseAdapter
 from adapters.sdk.errors import BadAnswer, LoginExpired, NotSupported
 from adapters.sdk.interface import AdapterContext, Capabilities, SendGate
 from adapters.sdk.models import (
@@ -35,8 +36,10 @@ from adapters.sdk.transport import OrderTransport, Timeouts, WebTransport
 MASTER_FILE = "ir-security-master.csv"
 
 
-class HdfcAdapter:
+class HdfcAdapter(BaseAdapter):
     """One HDFC Securities account. Keeps no order state; repeats nothing."""
+
+    title = "HDFC Securities"
 
     def __init__(self, context: AdapterContext) -> None:
         base_url = context.base_urls["api"]

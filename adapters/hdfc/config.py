@@ -6,8 +6,10 @@ from adapters.hdfc.constants import CODE_KEYS
 from adapters.sdk.interface import (
     Capabilities,
     CredentialField,
+    Feature,
     RateScope,
     RateWindow,
+    Support,
     TagEcho,
 )
 from adapters.sdk.models import Exchange, OrderType, Product, Validity
@@ -48,7 +50,17 @@ CAPABILITIES = Capabilities(
     order_types=frozenset({OrderType.LIMIT, OrderType.SL}),
     products=frozenset({Product.CNC, Product.MIS, Product.NRML, Product.MTF}),
     validities=frozenset({Validity.DAY, Validity.IOC}),
-    supports_amo=True,
+    features={
+        Feature.AMO: Support.SUPPORTED,
+        Feature.DISCLOSED_QUANTITY: Support.SUPPORTED,
+        Feature.MODIFY: Support.SUPPORTED,
+        Feature.TRADE_BOOK: Support.SUPPORTED,
+        Feature.POSITIONS: Support.SUPPORTED,
+        Feature.QUOTES: Support.SUPPORTED,
+        Feature.LOGOUT: Support.SUPPORTED,
+        Feature.RESEND_OTP: Support.SUPPORTED,
+        Feature.MODIFY_PART_FILLED_QUANTITY: Support.UNVERIFIED,
+    },
     # Half of the retail limit of 10, whose exact count here is unpublished (dossier hdfc 10).
     orders_per_second=5,
     # Nothing is published: three reads a second are the dossier's own caution (10).

@@ -21,6 +21,7 @@ from adapters.mstock.envelope import decode_envelope, read_error
 from adapters.mstock.login import Login
 from adapters.mstock.master import read_master
 from adapters.mstock.values import Row
+from adapters.sdk.base import BaseAdapter
 from adapters.sdk.errors import BadAnswer, Denied, LoginExpired, NotSupported, ReasonCode
 from adapters.sdk.interface import AdapterContext, Capabilities, SendGate
 from adapters.sdk.models import (
@@ -43,13 +44,15 @@ from adapters.sdk.models import (
 _MASTER_FILE = "OpenAPIScripMaster.json"
 
 
-class MstockAdapter:
+class MstockAdapter(BaseAdapter):
     """One account at m.Stock, Trading API Type B (see `adapters.sdk.interface.Adapter`).
 
     Fills and average prices come from the trade book, because the order book's own are not to
     be believed (dossier 5.5): a read of orders that may have fills is two calls, and fails as a
     whole when either fails.
     """
+
+    title = "m.Stock"
 
     def __init__(
         self, context: AdapterContext, *, stop_spelling: StopSpelling = STOP_SPELLING

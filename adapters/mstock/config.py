@@ -9,9 +9,11 @@ import msgspec
 from adapters.sdk.interface import (
     Capabilities,
     CredentialField,
+    Feature,
     LoginKind,
     RateScope,
     RateWindow,
+    Support,
     TagEcho,
 )
 from adapters.sdk.models import Exchange, OrderType, Product, Validity
@@ -63,7 +65,17 @@ CAPABILITIES: Final = Capabilities(
     order_types=frozenset(OrderType),
     products=frozenset(Product),
     validities=frozenset(Validity),
-    supports_amo=True,
+    features={
+        Feature.AMO: Support.SUPPORTED,
+        Feature.DISCLOSED_QUANTITY: Support.SUPPORTED,
+        Feature.MODIFY: Support.SUPPORTED,
+        Feature.TRADE_BOOK: Support.SUPPORTED,
+        Feature.POSITIONS: Support.SUPPORTED,
+        Feature.QUOTES: Support.SUPPORTED,
+        Feature.LOGOUT: Support.SUPPORTED,
+        Feature.RESEND_OTP: Support.SUPPORTED,
+        Feature.MODIFY_PART_FILLED_QUANTITY: Support.UNVERIFIED,
+    },
     # 30 orders a second are documented, but the 10-per-second regulatory cap binds first
     # (dossier 10).
     orders_per_second=8,

@@ -11,6 +11,7 @@ A plug-in is found through the entry-point group `brokergate.adapters`: a name a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -18,14 +19,21 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from adapters.sdk.models import (
+    BrokerDepth,
+    BrokerFunds,
+    BrokerHolding,
+    BrokerMargin,
     BrokerOrder,
     BrokerPosition,
     BrokerQuote,
     BrokerTrade,
     CancelRequested,
+    Candle,
     Exchange,
     Instrument,
+    Interval,
     LoginStep,
+    MarginOrder,
     Modified,
     ModifyOrder,
     OrderRef,
@@ -59,6 +67,35 @@ class LoginKind(StrEnum):
     TOTP = "totp"
     REDIRECT = "redirect"
     NONE = "none"
+
+
+class Feature(StrEnum):
+    """What not every broker offers. The calls of the interface that have its name need it."""
+
+    AMO = "amo"
+    DISCLOSED_QUANTITY = "disclosed_quantity"
+    MODIFY = "modify"
+    MODIFY_PART_FILLED_QUANTITY = "modify_part_filled_quantity"
+    TRADE_BOOK = "trade_book"
+    POSITIONS = "positions"
+    HOLDINGS = "holdings"
+    FUNDS = "funds"
+    MARGINS = "margins"
+    QUOTES = "quotes"
+    DEPTH = "depth"
+    CANDLES = "candles"
+    RESEND_OTP = "resend_otp"
+    LOGOUT = "logout"
+
+
+class Support(StrEnum):
+    """NOT_OFFERED: the broker has none. UNVERIFIED: it may have, but nothing proves how it works;
+    the adapter refuses it. Both are refused with `NotSupported`.
+    """
+
+    SUPPORTED = "supported"
+    NOT_OFFERED = "not offered"
+    UNVERIFIED = "unverified"
 
 
 class CredentialField(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +138,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     `book_min_gap_s`: how far apart order-book reads have to be. `code_keys`: the entries of
     `codes` that together name a contract, in every row and in the master alike.
     `orders_per_second`: place, modify and cancel, per exchange. `limits`: the broker's further
-    windows. `quote_batch`: instruments per call that `quotes` makes.
+    windows. `quote_batch`: instruments per call that `quotes` makes. `features`: what is left
+    out is not offered. `candle_days`: for each interval that the broker has, how many days of it
+    one call of `candles` may ask for.
     """
 
     hosts: dict[str, str]
@@ -112,7 +151,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     order_types: frozenset[OrderType]
     products: frozenset[Product]
     validities: frozenset[Validity]
-    supports_amo: bool = False
+    features: Mapping[Feature, Support] = {}
+    candle_days: Mapping[Interval, int] = {}
     absence_horizon_s: float = 60.0
     orders_per_second: int = 8
     limits: tuple[RateWindow, ...] = ()
@@ -128,6 +168,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         "price",
         "trigger_price",
     )
+
+    def has(self, feature: Feature) -> bool:
+        """Whether the adapter supports it, proven."""
+        return self.features.get(feature) is Support.SUPPORTED
 
 
 class AdapterContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,6 +303,37 @@ class Adapter(Protocol):
 
         An instrument that the broker does not price is missing from the answer, never zero.
         """
+        ...
+
+    async def depth(self, session: Session, instrument: Instrument) -> BrokerDepth | None:
+        """Read the best prices of both sides, or None where the broker has none."""
+        ...
+
+    async def candles(
+        self,
+        session: Session,
+        instrument: Instrument,
+        interval: Interval,
+        start: datetime,
+        end: datetime,
+    ) -> list[Candle]:
+        """Read candles that begin in `start` to `end` (both included, IST), oldest first.
+
+        At most `candle_days` of them, and never both of earlier days and of today: the caller
+        splits there, as brokers do. The newest may be unfinished. None are made up for gaps.
+        """
+        ...
+
+    async def holdings(self, session: Session) -> list[BrokerHolding]:
+        """Read the shares that the account owns, or raise: never a part of them."""
+        ...
+
+    async def funds(self, session: Session) -> BrokerFunds:
+        """Read the account's money."""
+        ...
+
+    async def margins(self, session: Session, orders: Sequence[MarginOrder]) -> BrokerMargin:
+        """Ask the broker's calculator what orders need together, the first placed first."""
         ...
 
     async def download_master(self, session: Session | None, folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ times are aware datetimes. Nothing here knows a broker or the gateway.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -59,6 +60,19 @@ class OptionType(StrEnum):
     PE = "PE"
 
 
+class Interval(StrEnum):
+    """How much time one candle covers. A day is a trading day."""
+
+    M1 = "1m"
+    M3 = "3m"
+    M5 = "5m"
+    M10 = "10m"
+    M15 = "15m"
+    M30 = "30m"
+    H1 = "1h"
+    D1 = "1d"
+
+
 class BrokerOrderState(StrEnum):
     """What a broker's book says of an order, in the words of the leg states.
 
@@ -94,7 +108,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `instrument` is the canonical id, `EXCHANGE:SYMBOL` (`NSE:SBIN`, `NFO:NIFTY30DEC25FUT`).
     `lot_size` is units per lot (1 for cash). `codes` holds whatever this broker wants on the
-    wire to name the contract; only its adapter reads it.
+    wire to name the contract; only its adapter reads it. `band_low` and `band_high` are the
+    lowest and highest price of the day, where the broker's master publishes them.
     """
 
     instrument: str
@@ -111,6 +126,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     option_type: OptionType | None = None
     freeze_quantity: int | None = None
     isin: str | None = None
+    band_low: Decimal | None = None
+    band_high: Decimal | None = None
 
     @property
     def is_derivative(self) -> bool:
@@ -247,6 +264,60 @@ class BrokerPosition(msgspec.Struct, frozen=True, kw_only=True):
     multiplier: Decimal = Decimal(1)
 
 
+class BrokerHolding(msgspec.Struct, frozen=True, kw_only=True):
+    """Shares that the account owns. Quantities are units; what the broker does not give is None.
+
+    `quantity` is all of them: delivered, bought and not delivered yet (`t1_quantity`), and pledged.
+    `codes` as in `BrokerOrder`, empty where the row carries none: then only `isin` names it.
+    """
+
+    codes: dict[str, str]
+    quantity: int
+    isin: str | None = None
+    name: str | None = None
+    t1_quantity: int | None = None
+    pledged_quantity: int | None = None
+    average_price: Decimal | None = None
+    last_price: Decimal | None = None
+    pnl: Decimal | None = None
+
+
+class BrokerFunds(msgspec.Struct, frozen=True, kw_only=True):
+    """Rupees of the ledger that pays for the segments that the adapter trades.
+
+    `available` is what new orders may use, collateral included where the broker counts it in.
+    """
+
+    available: Decimal | None
+    used: Decimal | None = None
+    opening: Decimal | None = None
+    collateral: Decimal | None = None
+
+
+class MarginOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that a margin calculator is asked about; nothing is placed."""
+
+    instrument: Instrument
+    side: Side
+    order_type: OrderType
+    product: Product
+    quantity: int
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
+class BrokerMargin(msgspec.Struct, frozen=True, kw_only=True):
+    """What the broker says that orders need, in rupees.
+
+    `required` is for all of them together, hedges counted as the broker counts them. `orders`
+    holds what each needs alone, in the order asked, None where the broker does not say.
+    """
+
+    required: Decimal
+    orders: Sequence[Decimal | None]
+    available: Decimal | None = None
+
+
 class BrokerQuote(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument's prices. `as_of` is when the broker says, else when it was read."""
 
@@ -262,6 +333,35 @@ class BrokerQuote(msgspec.Struct, frozen=True, kw_only=True):
     bid_quantity: int | None = None
     ask_price: Decimal | None = None
     ask_quantity: int | None = None
+    open_interest: int | None = None
+
+
+class DepthLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """One price of the order book of the exchange. `orders` is how many orders make it up."""
+
+    price: Decimal
+    quantity: int
+    orders: int | None = None
+
+
+class BrokerDepth(msgspec.Struct, frozen=True, kw_only=True):
+    """The best prices of both sides, best first; levels without a quantity are left out."""
+
+    instrument: str
+    bids: Sequence[DepthLevel]
+    asks: Sequence[DepthLevel]
+    as_of: datetime
+
+
+class Candle(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices over one interval. `at` is when it began, in IST; of a day, its midnight."""
+
+    at: datetime
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: int | None = None
     open_interest: int | None = None
 
 

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -28,12 +29,19 @@ from adapters.sdk.errors import (
 )
 from adapters.sdk.interface import Adapter, Capabilities, RateWindow, SendGate
 from adapters.sdk.models import (
+    BrokerDepth,
+    BrokerFunds,
+    BrokerHolding,
+    BrokerMargin,
     BrokerOrder,
     BrokerPosition,
     BrokerQuote,
     BrokerTrade,
     CancelRequested,
+    Candle,
     Instrument,
+    Interval,
+    MarginOrder,
     Modified,
     ModifyOrder,
     OrderRef,
@@ -205,6 +213,30 @@ class AccountCalls:
         return await self.read(
             lambda: self._adapter.quotes(session, instruments), priority, cost=cost
         )
+
+    async def depth(self, session: Session, instrument: Instrument) -> BrokerDepth | None:
+        return await self.read(lambda: self._adapter.depth(session, instrument))
+
+    async def candles(
+        self,
+        session: Session,
+        instrument: Instrument,
+        interval: Interval,
+        start: datetime,
+        end: datetime,
+    ) -> list[Candle]:
+        return await self.read(
+            lambda: self._adapter.candles(session, instrument, interval, start, end)
+        )
+
+    async def holdings(self, session: Session) -> list[BrokerHolding]:
+        return await self.read(lambda: self._adapter.holdings(session))
+
+    async def funds(self, session: Session) -> BrokerFunds:
+        return await self.read(lambda: self._adapter.funds(session))
+
+    async def margins(self, session: Session, orders: Sequence[MarginOrder]) -> BrokerMargin:
+        return await self.read(lambda: self._adapter.margins(session, orders))
 
     async def prove_session(self, session: Session) -> str:
         """Read whose session it is, once: a part of logging in."""
