@@ -155,7 +155,7 @@ class Gateway:
             *self._cancel_routes.routes(),
             *OrderBookRoutes(self.orders, self.orders.elsewhere, self.accounts).routes(),
             *KillRoutes(self.kill, self.accounts, self.keys).routes(),
-            *UnresolvedRoutes(self.orders).routes(),
+            *UnresolvedRoutes(self.orders.resolving).routes(),
             *SessionRoutes(self.sessions, self.accounts).routes(),
             *AdminRoutes(
                 self.store,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.api.routing import Route
-from gateway.orchestrator.service import Caller
+from gateway.orchestrator.caller import Caller
 from gateway.orders.problems import Problem
 from gateway.secrets.api_keys import ApiKey, ApiKeyError, Minted, Scope, mint, parse
 from gateway.store import Store

@@ -14,10 +14,10 @@ from gateway.api.routing import Answer, Call, Route
 from gateway.kill import Engagement, Level, Progress, Scope
 from gateway.kill.switch import KILL_FILE_SOURCE
 from gateway.orchestrator.account import Account
+from gateway.orchestrator.caller import Caller
 from gateway.orchestrator.cancelling import OrderCancel
 from gateway.orchestrator.kill import KillService
 from gateway.orchestrator.live import LiveLeg
-from gateway.orchestrator.service import Caller
 from gateway.orchestrator.squaring import Skipped, SquareRun
 from gateway.orchestrator.stopping import StopRun
 from gateway.orders.problems import Problem

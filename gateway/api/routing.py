@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from gateway.orchestrator.service import Caller
+from gateway.orchestrator.caller import Caller
 from gateway.orders.problems import Problem
 from gateway.orders.request import FieldError
 from gateway.secrets.api_keys import Scope

@@ -14,7 +14,7 @@ from gateway.api.views import LegView, OrderView, leg_view, order_view
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.evidence import Evidence
 from gateway.orchestrator.live import LiveLeg
-from gateway.orchestrator.service import OrderService
+from gateway.orchestrator.resolving import Resolving
 from gateway.orders.ids import order_of_leg
 from gateway.orders.problems import Problem
 from gateway.orders.request import FieldError
@@ -74,8 +74,8 @@ _decode = msgspec.json.Decoder(ResolveRequest)
 
 
 class UnresolvedRoutes:
-    def __init__(self, service: OrderService) -> None:
-        self._service = service
+    def __init__(self, resolving: Resolving) -> None:
+        self._resolving = resolving
 
     def routes(self) -> list[Route]:
         return [
@@ -103,7 +103,7 @@ class UnresolvedRoutes:
     async def list(self, call: Call) -> Answer:
         rows = [
             _unresolved(leg, evidence)
-            for leg, account, evidence in self._service.unresolved()
+            for leg, account, evidence in self._resolving.unresolved()
             if call.who.allows(account.id)
         ]
         return Answer(body=UnresolvedList(rows))
@@ -116,14 +116,14 @@ class UnresolvedRoutes:
             if request.broker_order_id is None:
                 errors = [FieldError("broker_order_id", "is required to adopt an order")]
                 raise Problem(422, "invalid_request", "broker_order_id is required", errors=errors)
-            await self._service.adopt(leg, request.broker_order_id, actor, request.reason)
+            await self._resolving.adopt(leg, request.broker_order_id, actor, request.reason)
         else:
-            await self._service.declare_absent(leg, actor, request.reason)
+            await self._resolving.declare_absent(leg, actor, request.reason)
         return Answer(body=order_view(leg.order, call.who.allows))
 
     def _find(self, call: Call) -> tuple[LiveLeg, Account]:
         leg_id = call.params["leg_id"]
-        for leg, account, _ in self._service.unresolved():
+        for leg, account, _ in self._resolving.unresolved():
             if leg.record.leg_id == leg_id and call.who.allows(account.id):
                 return leg, account
         known = order_of_leg(leg_id)

@@ -12,8 +12,9 @@ import secrets
 import msgspec
 
 from adapters.sdk.errors import ReasonCode
+from gateway.orchestrator.caller import Caller
 from gateway.orchestrator.live import LiveOrder
-from gateway.orchestrator.service import Caller, OrderService
+from gateway.orchestrator.service import OrderService
 from gateway.orders.basket import (
     BASKET_PREFIX,
     Basket,

@@ -16,8 +16,8 @@ from adapters.sdk.models import OrderType, Product, Side
 from gateway.api.views import order_view
 from gateway.config import Settings
 from gateway.kill import Level, Scope
+from gateway.orchestrator.caller import Caller
 from gateway.orchestrator.live import LiveOrder
-from gateway.orchestrator.service import Caller
 from gateway.orders.problems import Problem
 from gateway.orders.request import OrderRequest
 from gateway.orders.states import LegState
@@ -229,7 +229,9 @@ class World:
             arrivals=self.arrivals,
             journal=read_journal(self.gateway.store.path),
             in_flight_us=0,
-            unresolved=[leg.record.leg_id for leg, *_ in self.gateway.orders.unresolved()],
+            unresolved=[
+                leg.record.leg_id for leg, *_ in self.gateway.orders.resolving.unresolved()
+            ],
         )
 
     def tell(self, live: LiveOrder, **fields: Any) -> None:
