@@ -8,7 +8,7 @@ import ctypes
 import logging
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from adapters.sdk.errors import GatewayError
@@ -73,6 +73,21 @@ class InstrumentService:
             self._remember(broker, found.items())
         return [known.get(name) if name else None for name in wanted]
 
+    async def find_isins(self, broker: str, isins: Collection[str]) -> dict[str, str]:
+        """Return what the shares of these ISINs are called here.
+
+        An ISIN is one security wherever it is listed: the broker's own master goes before
+        others', NSE before BSE. One with two names at that exchange is missing from the answer.
+        """
+        found = {}
+        for isin, listed in (await self._store.find_isins(isins) if isins else {}).items():
+            own = listed.get(broker)
+            names = set(own) if own else {name for each in listed.values() for name in each}
+            name = _one_listing(names)
+            if name is not None:
+                found[isin] = name
+        return found
+
     def _remember(self, broker: str, found: Iterable[tuple[str, Instrument]]) -> None:
         for name, item in found:
             self._contracts[broker, name] = item
@@ -133,6 +148,14 @@ class InstrumentService:
             rows = account.adapter.read_master(files)
             keys = account.plugin.capabilities.code_keys
             return await self._store.replace(account.broker, rows, keys)
+
+
+def _one_listing(names: Collection[str]) -> str | None:
+    for exchange in ("NSE:", "BSE:"):
+        here = [name for name in names if name.startswith(exchange)]
+        if here:
+            return here[0] if len(here) == 1 else None
+    return None
 
 
 def _give_back_memory() -> None:

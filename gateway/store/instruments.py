@@ -38,6 +38,13 @@ CREATE TABLE IF NOT EXISTS contracts (
     instrument TEXT NOT NULL,
     PRIMARY KEY (broker, generation, contract, instrument)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS isins (
+    isin TEXT NOT NULL,
+    broker TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    instrument TEXT NOT NULL,
+    PRIMARY KEY (broker, generation, isin, instrument)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS masters (
     broker TEXT PRIMARY KEY,
     generation INTEGER NOT NULL,
@@ -46,7 +53,7 @@ CREATE TABLE IF NOT EXISTS masters (
 ) WITHOUT ROWID;
 """
 # Older files are made anew: a master can always be fetched again.
-_FORMAT = 2
+_FORMAT = 3
 _BATCH = 2000
 # Of 999 variables that any SQLite takes.
 _ASKED_AT_ONCE = 500
@@ -119,6 +126,10 @@ class InstrumentStore:
         """
         return await self._run(self._find_contracts, broker, contracts)
 
+    async def find_isins(self, isins: Collection[str]) -> dict[str, dict[str, list[str]]]:
+        """Return, for each ISIN and each broker that lists it, its shares' canonical ids."""
+        return await self._run(self._find_isins, isins)
+
     async def info(self) -> list[MasterInfo]:
         return await self._run(self._info)
 
@@ -179,6 +190,21 @@ class InstrumentStore:
                 found[contract] = None if doubtful else _instrument(instrument, _decode(data))
         return {contract: item for contract, item in found.items() if item is not None}
 
+    def _find_isins(self, isins: Collection[str]) -> dict[str, dict[str, list[str]]]:
+        wanted = list(isins)
+        found: dict[str, dict[str, list[str]]] = {}
+        for start in range(0, len(wanted), _ASKED_AT_ONCE):
+            part = wanted[start : start + _ASKED_AT_ONCE]
+            rows: Any = self._connection.execute(
+                "SELECT s.isin, s.broker, s.instrument FROM masters m"  # noqa: S608
+                " JOIN isins s ON s.broker = m.broker AND s.generation = m.generation"
+                f" WHERE s.isin IN ({','.join('?' * len(part))})",
+                part,
+            )
+            for isin, broker, instrument in rows:
+                found.setdefault(isin, {}).setdefault(broker, []).append(instrument)
+        return found
+
     def _info(self) -> list[MasterInfo]:
         rows: list[Any] = self._connection.execute(
             "SELECT broker, rows, loaded_us FROM masters ORDER BY broker"
@@ -199,7 +225,8 @@ class InstrumentStore:
 def _prepare(connection: apsw.Connection) -> None:
     with connection:
         if connection.execute("PRAGMA user_version").get != _FORMAT:
-            connection.execute("DROP TABLE IF EXISTS instruments; DROP TABLE IF EXISTS masters")
+            for table in ("instruments", "contracts", "isins", "masters"):
+                connection.execute(f"DROP TABLE IF EXISTS {table}")
         connection.execute(_TABLES)
         connection.execute(f"PRAGMA user_version={_FORMAT}")
 
@@ -224,11 +251,14 @@ def _load(
     # A load that died half-way left rows of this generation behind.
     _forget(connection, broker, keep=generation)
     connection.execute("CREATE TEMP TABLE staged (contract TEXT, instrument TEXT)")
+    connection.execute("CREATE TEMP TABLE staged_isins (isin TEXT, instrument TEXT)")
     count = 0
     batch: list[_StoredRow] = []
     for item in instruments:
         contract = contract_of(item.codes, code_keys)
-        batch.append((item.instrument, broker, fresh, _encode(_row(item)), contract))
+        # Derivatives carry no ISIN of their own: that of their share would name the wrong thing.
+        isin = item.isin if item.type is InstrumentType.EQ else None
+        batch.append((item.instrument, broker, fresh, _encode(_row(item)), contract, isin))
         if len(batch) >= _BATCH:
             count += _insert(connection, batch)
             batch = []
@@ -245,6 +275,11 @@ def _load(
         " SELECT ?, ?, contract, instrument FROM staged ORDER BY contract, instrument",
         (broker, fresh),
     )
+    connection.execute(
+        "INSERT OR IGNORE INTO isins (broker, generation, isin, instrument)"
+        " SELECT ?, ?, isin, instrument FROM staged_isins ORDER BY isin, instrument",
+        (broker, fresh),
+    )
     with connection:
         connection.execute(
             "INSERT OR REPLACE INTO masters (broker, generation, rows, loaded_us) VALUES (?,?,?,?)",
@@ -255,14 +290,14 @@ def _load(
 
 
 def _forget(connection: apsw.Connection, broker: str, *, keep: int) -> None:
-    for table in ("instruments", "contracts"):
+    for table in ("instruments", "contracts", "isins"):
         connection.execute(
             f"DELETE FROM {table} WHERE broker=? AND generation<>?",  # noqa: S608
             (broker, keep),
         )
 
 
-_StoredRow = tuple[str, str, int, bytes, str | None]
+_StoredRow = tuple[str, str, int, bytes, str | None, str | None]
 
 
 def _insert(connection: apsw.Connection, batch: list[_StoredRow]) -> int:
@@ -281,6 +316,10 @@ def _insert(connection: apsw.Connection, batch: list[_StoredRow]) -> int:
         connection.executemany(
             "INSERT INTO staged (contract, instrument) VALUES (?,?)",
             ((row[4], row[0]) for row in batch if row[4] is not None),
+        )
+        connection.executemany(
+            "INSERT INTO staged_isins (isin, instrument) VALUES (?,?)",
+            ((row[5], row[0]) for row in batch if row[5] is not None),
         )
     return len(batch)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 import apsw
+import msgspec
 import pytest
 
 from adapters.sdk.models import Exchange, Instrument, InstrumentType
+from gateway.instruments import InstrumentService
 from gateway.store.instruments import InstrumentStore, contract_of
 from tests.gateway.rig import Rig
 
@@ -135,3 +137,50 @@ async def test_every_brokers_master_leads_from_its_codes_back_to_its_names(tmp_p
                 assert back == item
 
         assert [None, None] == await service.find_contracts(account, [{}, {"symbol": "NSE:NO-EQ"}])
+
+
+def share(instrument: str, isin: str | None, **changes: object) -> Instrument:
+    row = listed(instrument, instrument)
+    return msgspec.structs.replace(row, isin=isin, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def service(store, tmp_path):
+    return InstrumentService(store, {}, tmp_path)
+
+
+async def test_an_isin_names_the_share_at_nse_before_bse(store, service):
+    rows = [share("BSE:SBIN", "INE1"), share("NSE:SBIN", "INE1"), share("BSE:ONLY", "INE2")]
+    await store.replace("b", rows, KEYS)
+
+    assert {"INE1": "NSE:SBIN", "INE2": "BSE:ONLY"} == await service.find_isins(
+        "b", ["INE1", "INE2", "INE3"]
+    )
+    assert {} == await service.find_isins("b", [])
+
+
+async def test_an_isin_under_two_names_of_one_exchange_names_neither(store, service):
+    rows = [share("NSE:SBIN", "INE1"), share("NSE:SBINBE", "INE1"), share("BSE:SBIN", "INE1")]
+    await store.replace("b", rows, KEYS)
+
+    assert {} == await service.find_isins("b", ["INE1"])
+
+
+async def test_an_isin_that_the_brokers_own_master_lacks_is_looked_up_in_the_others(store, service):
+    await store.replace("b", [share("NSE:SBIN", None)], KEYS)
+    await store.replace("other", [share("NSE:SBIN", "INE1")], KEYS)
+
+    assert {"INE1": "NSE:SBIN"} == await service.find_isins("b", ["INE1"])
+
+
+async def test_an_isin_on_a_derivative_names_nothing(store, service):
+    await store.replace("b", [share("NFO:X", "INE1", type=InstrumentType.FUT)], KEYS)
+
+    assert {} == await service.find_isins("b", ["INE1"])
+
+
+async def test_a_new_master_takes_the_isins_of_the_old_one_away(store, service):
+    await store.replace("b", [share("NSE:SBIN", "INE1")], KEYS)
+    await store.replace("b", [share("NSE:SBIN", "INE2")], KEYS)
+
+    assert {"INE2": "NSE:SBIN"} == await service.find_isins("b", ["INE1", "INE2"])
