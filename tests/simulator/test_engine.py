@@ -323,6 +323,26 @@ def test_decreed_fill_takes_quantity_and_price() -> None:
     assert S.FILLED is placed.state
 
 
+def test_decreed_fill_of_a_market_order_not_yet_acknowledged_trades_once() -> None:
+    engine, _ = make(fill_delay_ms=0)
+    placed = engine.place(order(order_type=OrderType.MARKET, price=None))
+    assert S.PENDING is placed.state
+    engine.fill(placed, price=Decimal("812.20"))
+    assert S.FILLED is placed.state
+    assert [(10, Decimal("812.20"))] == [(fill.quantity, fill.price) for fill in placed.fills]
+    assert 10 == engine.account.net_quantity(SBIN, Product.CNC)
+
+
+def test_the_rest_after_a_decreed_fill_of_an_unacknowledged_order_still_trades() -> None:
+    engine, clock = make()
+    placed = engine.place(order(order_type=OrderType.MARKET, price=None))
+    engine.fill(placed, 4, Decimal("812.20"))
+    assert (S.PARTIALLY_FILLED, 4) == (placed.state, placed.filled_quantity)
+    clock.advance(ms=20)
+    engine.advance()
+    assert (S.FILLED, [4, 6]) == (placed.state, [fill.quantity for fill in placed.fills])
+
+
 def test_thousands_of_orders_due_at_once_all_happen() -> None:
     engine, clock = make()
     for _ in range(3000):

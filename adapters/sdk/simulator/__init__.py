@@ -61,7 +61,7 @@ from adapters.sdk.simulator.account import Account, Funds, Holding, Position
 from adapters.sdk.simulator.actions import Action, FaultError
 from adapters.sdk.simulator.base import BrokerSimulator, SimSession
 from adapters.sdk.simulator.clock import IST, Clock, ManualClock, system_clock
-from adapters.sdk.simulator.engine import Engine, EngineSettings
+from adapters.sdk.simulator.engine import Engine
 from adapters.sdk.simulator.faults import Fault, FaultPlan, RandomFaults
 from adapters.sdk.simulator.http import CallKind, Route, SimRequest, SimResponse
 from adapters.sdk.simulator.orders import (
@@ -74,6 +74,7 @@ from adapters.sdk.simulator.orders import (
     Trade,
 )
 from adapters.sdk.simulator.otp import totp_code
+from adapters.sdk.simulator.rules import EngineSettings
 from adapters.sdk.simulator.runner import serve_forever
 from adapters.sdk.simulator.universe import Contract, Universe
 

@@ -17,10 +17,14 @@ from adapters.sdk.simulator.universe import Contract
 
 
 class Position(msgspec.Struct, kw_only=True, eq=False):
-    """One contract in one product, today's trades only; flat ones stay with quantity 0."""
+    """One contract in one product; flat ones stay with quantity 0.
+
+    `carried` is what earlier days left, signed; the buys and sells are today's trades only.
+    """
 
     contract: Contract
     product: Product
+    carried: int = 0
     buy_quantity: int = 0
     buy_value: Decimal = ZERO
     sell_quantity: int = 0
@@ -32,7 +36,7 @@ class Position(msgspec.Struct, kw_only=True, eq=False):
     @property
     def quantity(self) -> int:
         """Net and signed."""
-        return self.buy_quantity - self.sell_quantity
+        return self.carried + self.buy_quantity - self.sell_quantity
 
     @property
     def buy_price(self) -> Decimal:
@@ -88,13 +92,17 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Funds(msgspec.Struct, frozen=True, kw_only=True):
-    """The account's cash in rupees. `used` is `blocked` (open orders) plus `invested`."""
+    """The account's cash in rupees. `used` is `blocked` (open orders) plus `invested`.
+
+    `proceeds` is what shares sold out of the holdings brought in today.
+    """
 
     opening: Decimal
     collateral: Decimal
     realised: Decimal
     blocked: Decimal
     invested: Decimal
+    proceeds: Decimal = ZERO
 
     @property
     def used(self) -> Decimal:
@@ -102,7 +110,7 @@ class Funds(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def available(self) -> Decimal:
-        return self.opening + self.collateral + self.realised - self.used
+        return self.opening + self.collateral + self.realised + self.proceeds - self.used
 
 
 class Account:
@@ -131,8 +139,17 @@ class Account:
             invested=sum((position.cost for position in positions), ZERO),
         )
 
+    def carry(self, position: Position) -> None:
+        """Take in a position that an earlier day left open."""
+        self._positions[position.contract.instrument, position.product] = position
+
+    def closing_quantity(self, contract: Contract, product: Product, side: Side) -> int:
+        """Return how much an order of that side could trade without opening anything."""
+        held = self.net_quantity(contract, product)
+        return max(0, -held if side is Side.BUY else held)
+
     def net_quantity(self, contract: Contract, product: Product) -> int:
-        """Return today's net position, signed."""
+        """Return the net position, signed."""
         position = self._positions.get((contract.instrument, product))
         return position.quantity if position else 0
 

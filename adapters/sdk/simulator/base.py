@@ -16,10 +16,11 @@ import msgspec
 from adapters.sdk.simulator.account import Holding
 from adapters.sdk.simulator.clock import Clock, system_clock
 from adapters.sdk.simulator.control import ControlPlane
-from adapters.sdk.simulator.engine import Engine, EngineSettings
+from adapters.sdk.simulator.engine import Engine
 from adapters.sdk.simulator.faults import FaultPlan
 from adapters.sdk.simulator.http import CallKind, Route, Router, SimRequest, SimResponse
 from adapters.sdk.simulator.orders import SimOrder, Trade
+from adapters.sdk.simulator.rules import EngineSettings
 from adapters.sdk.simulator.server import SimServer
 from adapters.sdk.simulator.universe import Universe
 

@@ -12,7 +12,7 @@ rests fills at its own limit once `set_price` crosses it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -33,28 +33,17 @@ from adapters.sdk.simulator.orders import (
     StateChange,
     Trade,
 )
+from adapters.sdk.simulator.rules import EngineSettings, check_reference, limit_of
 from adapters.sdk.simulator.universe import Contract, Universe
 
 MintOrderId = Callable[[int, datetime], str]
 
 
-class EngineSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How the exchange behaves. Delays in milliseconds, cash in rupees.
-
-    `book_lag_ms`: how long a new order stays out of every read. `strict_reference`: refuse what
-    a broker's checks would (tick, lot, freeze quantity, circuit).
-    """
-
-    ack_delay_ms: int = 1
-    fill_delay_ms: int = 5
-    cancel_delay_ms: int = 0
-    book_lag_ms: int = 50
-    cash: Decimal = Decimal(1_000_000_000)
-    strict_reference: bool = True
-
-
 class Engine:
-    """One account's orders at one simulated exchange."""
+    """One account's orders at one simulated exchange.
+
+    `on_change` hears of an order each time its state or its fills changed.
+    """
 
     def __init__(
         self,
@@ -64,6 +53,7 @@ class Engine:
         clock: Clock,
         settings: EngineSettings | None = None,
         holdings: tuple[Holding, ...] = (),
+        on_change: Callable[[SimOrder], None] | None = None,
     ) -> None:
         self.universe = universe
         self.settings = settings or EngineSettings()
@@ -71,6 +61,7 @@ class Engine:
         self._mint = mint
         self._clock = clock
         self._holdings = holdings
+        self._on_change = on_change
         self._serial = 0
         self._trade_serial = 0
         self._event_serial = 0
@@ -82,6 +73,8 @@ class Engine:
         self._orders: dict[str, SimOrder] = {}
         self._live: dict[tuple[Exchange, int], dict[int, SimOrder]] = {}
         self._prices: dict[tuple[Exchange, int], Decimal] = {}
+        self._sides: dict[tuple[Exchange, int], tuple[Decimal | None, Decimal | None]] = {}
+        self._unpriced: set[tuple[Exchange, int]] = set()
         self._available: dict[tuple[Exchange, int], int] = {}
         self._events: list[tuple[datetime, int, Callable[[datetime], None]]] = []
 
@@ -95,6 +88,23 @@ class Engine:
         """Forget orders, positions, prices and liquidity; order numbers go on, never repeated."""
         self.market_open = True
         self._clear()
+
+    @property
+    def serials(self) -> tuple[int, int]:
+        """How many orders and trades there have been; their ids are counted by it."""
+        return self._serial, self._trade_serial
+
+    def restore(self, orders: Iterable[SimOrder], serials: tuple[int, int]) -> None:
+        """Take up orders of an earlier run, after `reset`; nothing happens to them by it.
+
+        Their margin is blocked again. Positions are the account's affair.
+        """
+        self._serial, self._trade_serial = serials
+        for order in orders:
+            self._orders[order.broker_order_id] = order
+            if not order.is_final:
+                self._live.setdefault(order.contract.key, {})[order.number] = order
+                self.account.blocked += order.margin
 
     # Orders
 
@@ -113,7 +123,7 @@ class Engine:
         if not self.market_open and not new.amo:
             return Refusal(ReasonCode.MARKET_CLOSED, "Markets are closed right now")
         if self.settings.strict_reference:
-            refusal = _check_reference(new)
+            refusal = check_reference(new, circuits=self.settings.circuits)
             if refusal is not None:
                 return refusal
         needed = self._opening_quantity(new) * self._worst_price(new)
@@ -123,8 +133,11 @@ class Engine:
             return Refusal(ReasonCode.MARGIN_SHORT, text)
         return None
 
-    def place(self, new: NewOrder) -> SimOrder:
-        """Accept an order into the ledger. One that fails `check` ends REJECTED in the book."""
+    def place(self, new: NewOrder, *, hold: bool = False) -> SimOrder:
+        """Accept an order into the ledger. One that fails `check` ends REJECTED in the book.
+
+        `hold` keeps it PENDING, market open or not, until `release`.
+        """
         refusal = self.check(new)
         now = self._clock()
         self._serial += 1
@@ -155,9 +168,20 @@ class Engine:
             order.opening_quantity = self._opening_quantity(new)
             self._block_margin(order)
             self._live.setdefault(order.contract.key, {})[order.number] = order
-            if not order.amo or self.market_open:
+            if not hold and (not order.amo or self.market_open):
                 self._after(self.settings.ack_delay_ms, lambda at: self._acknowledge(order, at))
         return order
+
+    def release(self, order: SimOrder) -> None:
+        """Let an order that was held go to the exchange."""
+        self.advance()
+        self._acknowledge(order, self._clock())
+
+    def expire(self, order: SimOrder) -> None:
+        """End a live order because its validity is over."""
+        self.advance()
+        if not order.is_final:
+            self._finish(order, BrokerOrderState.EXPIRED, self._clock(), "")
 
     def modify(
         self,
@@ -191,7 +215,8 @@ class Engine:
         )
         if changed.quantity <= order.filled_quantity:
             raise EngineRefusal(ReasonCode.INVALID_ORDER, "Quantity is not above the traded one")
-        refusal = _check_reference(changed) if self.settings.strict_reference else None
+        strict, circuits = self.settings.strict_reference, self.settings.circuits
+        refusal = check_reference(changed, circuits=circuits) if strict else None
         if refusal is not None:
             raise EngineRefusal(refusal.reason, refusal.message)
         growth = changed.quantity - order.quantity
@@ -265,9 +290,33 @@ class Engine:
 
     def set_price(self, contract: Contract, price: Decimal) -> None:
         """Move the reference price: stops trigger, and resting orders that it crosses fill."""
+        self.set_quote(contract, price)
+
+    def set_quote(
+        self,
+        contract: Contract,
+        last: Decimal,
+        *,
+        bid: Decimal | None = None,
+        ask: Decimal | None = None,
+    ) -> None:
+        """As `set_price`; what buys then trades at `ask` and what sells at `bid`, where known.
+
+        Stops still trigger by `last`.
+        """
         self.advance()
-        self._prices[contract.key] = price
+        self._prices[contract.key] = last
+        self._sides[contract.key] = (bid, ask)
+        self._unpriced.discard(contract.key)
         self._cross(contract)
+
+    def suspend_price(self, contract: Contract) -> None:
+        """Let nothing trigger or trade in this contract until its next price."""
+        self._unpriced.add(contract.key)
+
+    def is_priced(self, contract: Contract) -> bool:
+        """Whether orders in this contract can trade now, as far as its price goes."""
+        return contract.key not in self._unpriced
 
     def set_available(self, contract: Contract, quantity: int | None) -> None:
         """Limit how much may still trade in this contract; None lifts the limit."""
@@ -293,10 +342,14 @@ class Engine:
                 ReasonCode.INVALID_ORDER, f"{order.pending_quantity} left to fill, not {wanted}"
             )
         now = self._clock()
-        if order.state is BrokerOrderState.PENDING:
-            self._acknowledge(order, now)
         at = price if price is not None else order.price or self.price(order.contract)
+        # Acknowledged without a look at the price: what crosses would trade besides.
+        early = order.state is BrokerOrderState.PENDING
+        if early:
+            self._enter(order, now)
         self._trade(order, wanted, at, now)
+        if early and not order.is_final:
+            self._consider(order, now)
 
     def set_market(self, *, is_open: bool) -> None:
         """Open or close the market; opening releases the AMO orders that wait for it."""
@@ -347,13 +400,17 @@ class Engine:
         order.state = state
         order.updated_at = at
         order.history.append(StateChange(at, state, order.filled_quantity, message))
+        if self._on_change is not None:
+            self._on_change(order)
 
     def _acknowledge(self, order: SimOrder, at: datetime) -> None:
-        if order.state is not BrokerOrderState.PENDING:
-            return
+        if order.state is BrokerOrderState.PENDING:
+            self._enter(order, at)
+            self._consider(order, at)
+
+    def _enter(self, order: SimOrder, at: datetime) -> None:
         order.exchange_order_id = f"{at:%Y%m%d}{order.number:08d}"
         self._change(order, self._resting_state(order), at)
-        self._consider(order, at)
 
     def _resting_state(self, order: SimOrder) -> BrokerOrderState:
         if order.filled_quantity:
@@ -374,15 +431,24 @@ class Engine:
             self._schedule(due, lambda then: self._match(order, then))
 
     def _is_triggered(self, order: SimOrder) -> bool:
+        if not self.is_priced(order.contract):
+            return False
         last, trigger = self.price(order.contract), order.trigger_price or ZERO
         return last >= trigger if order.side is Side.BUY else last <= trigger
 
     def _crosses(self, order: SimOrder) -> bool:
-        limit = _limit(order)
+        if not self.is_priced(order.contract):
+            return False
+        limit = limit_of(order)
         if limit is None:
             return True
-        last = self.price(order.contract)
-        return limit >= last if order.side is Side.BUY else limit <= last
+        offered = self._offered(order)
+        return limit >= offered if order.side is Side.BUY else limit <= offered
+
+    def _offered(self, order: SimOrder) -> Decimal:
+        """The price at which an order could trade at once."""
+        bid, ask = self._sides.get(order.contract.key, (None, None))
+        return (ask if order.side is Side.BUY else bid) or self.price(order.contract)
 
     def _match(self, order: SimOrder, at: datetime, *, resting: bool = False) -> None:
         """Trade what crosses now, as far as there is liquidity."""
@@ -395,9 +461,9 @@ class Engine:
                 quantity = min(quantity, self._available[key])
                 self._available[key] -= quantity
             if quantity:
-                limit = _limit(order)
-                last = self.price(order.contract)
-                self._trade(order, quantity, limit if resting and limit else last, at)
+                limit = limit_of(order)
+                price = limit if resting and limit else self._offered(order)
+                self._trade(order, quantity, price, at)
         if order.validity is Validity.IOC and not order.is_final:
             self._cancel(order, at)
 
@@ -444,8 +510,7 @@ class Engine:
 
     def _opening_quantity(self, new: NewOrder) -> int:
         """How much of an order would add to the position rather than close it."""
-        held = self.account.net_quantity(new.contract, new.product)
-        closing = max(0, -held if new.side is Side.BUY else held)
+        closing = self.account.closing_quantity(new.contract, new.product, new.side)
         return max(0, new.quantity - closing)
 
     def _worst_price(self, order: NewOrder | SimOrder) -> Decimal:
@@ -457,34 +522,3 @@ class Engine:
         margin = quantity * self._worst_price(order) if quantity else ZERO
         self.account.blocked += margin - order.margin
         order.margin = margin
-
-
-def _limit(order: SimOrder) -> Decimal | None:
-    """The limit that an order trades at now, or None when it takes any price."""
-    return order.price if order.order_type in (OrderType.LIMIT, OrderType.SL) else None
-
-
-def _check_reference(new: NewOrder) -> Refusal | None:
-    contract = new.contract
-    if new.quantity % contract.lot_size:
-        return Refusal(
-            ReasonCode.LOT_SIZE, f"Quantity is not a multiple of lot size {contract.lot_size}"
-        )
-    if contract.freeze_quantity is not None and new.quantity > contract.freeze_quantity:
-        return Refusal(
-            ReasonCode.FREEZE_QUANTITY,
-            f"Quantity exceeds freeze quantity {contract.freeze_quantity}",
-        )
-    limit = new.price if new.order_type in (OrderType.LIMIT, OrderType.SL) else None
-    stop = new.trigger_price if new.order_type in (OrderType.SL, OrderType.SL_M) else None
-    for price in (limit, stop):
-        if price is not None and price % contract.tick_size:
-            return Refusal(
-                ReasonCode.TICK_SIZE, f"Price is not a multiple of tick size {contract.tick_size}"
-            )
-    if limit is not None and not contract.lower_price <= limit <= contract.upper_price:
-        return Refusal(
-            ReasonCode.PRICE_BAND,
-            f"Price is outside the circuit {contract.lower_price} to {contract.upper_price}",
-        )
-    return None
