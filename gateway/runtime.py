@@ -21,6 +21,7 @@ from gateway.api.baskets import BasketRoutes
 from gateway.api.books import BookRoutes
 from gateway.api.breakers import BreakerRoutes
 from gateway.api.cancel import CancelRoutes
+from gateway.api.events import EventRoutes
 from gateway.api.kill import KillRoutes
 from gateway.api.openapi import openapi_route
 from gateway.api.orderbook import OrderBookRoutes
@@ -34,6 +35,7 @@ from gateway.books.keeper import SnapshotKeeper
 from gateway.books.reader import BookReader
 from gateway.calls.journal import BreakerJournal, RecentCalls
 from gateway.config import Settings, adapter_context
+from gateway.events.feed import Feed
 from gateway.instruments import InstrumentService
 from gateway.kill import Engagement, KillFile, KillSwitch, Scope
 from gateway.kill.switch import JOURNAL as JOURNAL_BROKEN
@@ -111,6 +113,7 @@ class Gateway:
         self.reader = BookReader(self.instruments.find_contracts, self.sessions.session_expired)
         self.snapshots = SnapshotKeeper(self.store, self.accounts, self.reader)
         self.desk = BookDesk(self.store, self.reader, self.snapshots)
+        self.feed = Feed(self.store)
         self._background: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -166,7 +169,8 @@ class Gateway:
                 self.instruments.find_everywhere,
                 self.instruments.refresh,
             ).routes(),
-            *AuditRoutes(self.store).routes(),
+            *AuditRoutes(self.store, self.feed).routes(),
+            *EventRoutes(self.feed, self.orders, self.accounts).routes(),
             *BreakerRoutes(self.accounts, self.breakers).routes(),
             *BookRoutes(self.desk, self.accounts, self.settings.groups).routes(),
         ]

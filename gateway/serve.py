@@ -75,6 +75,7 @@ async def serve(
         await _first(stopping, serving)
         if not serving.done():
             log.info("stopping")
+            gateway.feed.close()
             api.stop()
         await serving
         stopping.cancel()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from blacksheep import Application, Content, Request, Response, Router
+from blacksheep import Application, Content, Request, Response, Router, StreamedContent
 
 from gateway.api.auth import Keys, control_caller
+from gateway.api.hangup import until_gone
 from gateway.api.problems import plain_problem, problem_answer
 from gateway.api.ratelimit import Headers, KeyLimits, kind_of
 from gateway.api.routing import MAX_BODY_BYTES, Answer, Call, Route, encode
@@ -23,6 +24,7 @@ from gateway.store import StoreBroken
 log = logging.getLogger(__name__)
 
 CONTROL_SCOPE = "brokergate.control"
+_RECEIVE = "brokergate.receive"
 _REQUEST_ID = b"X-Request-Id"
 _NO_QUOTA: Headers = []
 _COMMON_HEADERS = [(b"Cache-Control", b"no-store"), (b"X-Content-Type-Options", b"nosniff")]
@@ -78,6 +80,7 @@ def without_lifespan(app: ASGI) -> ASGI:
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
+            scope[_RECEIVE] = receive
             await app(scope, receive, send)
             return
         while True:
@@ -134,7 +137,7 @@ def _endpoint(
             # What a handler had already started is not known here, so nothing is claimed.
             internal = Problem(500, "internal_error", "an internal error; see the log", sent=None)
             answer = problem_answer(internal, request_id, on_order_route=on_order_route)
-        return _respond(answer, request_id, quota)
+        return _respond(answer, request_id, quota, request.scope)
 
     return endpoint
 
@@ -166,9 +169,22 @@ async def _body(request: Request, headers: dict[str, str]) -> bytes:
     return b"".join(parts)
 
 
-def _respond(answer: Answer, request_id: str, quota: Headers = _NO_QUOTA) -> Response:
-    body = answer.body if isinstance(answer.body, bytes) else encode(answer.body)
+def _respond(
+    answer: Answer,
+    request_id: str,
+    quota: Headers = _NO_QUOTA,
+    scope: Any = None,
+) -> Response:
     headers = [(_REQUEST_ID, request_id.encode()), *_COMMON_HEADERS, *answer.headers, *quota]
+    if answer.stream is not None and scope is not None:
+        stream, receive = answer.stream, scope[_RECEIVE]
+
+        async def pieces() -> AsyncIterator[bytes]:
+            async for piece in until_gone(stream, receive):
+                yield piece
+
+        return Response(answer.status, headers, StreamedContent(answer.content_type, pieces))
+    body = answer.body if isinstance(answer.body, bytes) else encode(answer.body)
     content = Content(answer.content_type, body) if answer.status != 204 else None
     return Response(answer.status, headers, content)
 

@@ -1,15 +1,30 @@
-"""What the same user checks on a gateway: the audit chain, and which credentials are sealed."""
+"""The audit log read, streamed and checked, and which credentials are sealed."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
+from gateway.api import sse
+from gateway.api.events import begin_at, streamed, wrong
 from gateway.api.routing import Answer, Call, Route
-from gateway.orders.times import ist
+from gateway.events.feed import Feed
+from gateway.orders.times import ist, rfc3339
 from gateway.secrets.api_keys import Scope
 from gateway.store import Store
+from gateway.store.audit import AuditRow, RowFilter
+
+_PAGE = 200
+_MOST = 1000
+_FILTERS = {
+    "after": "rows after this number; Last-Event-ID does the same for a stream",
+    "kind": "order, leg, session, kill, ...; several separated by commas",
+    "account": "only rows about this account",
+    "order_id": "only rows about this order",
+}
 
 
 class AuditVerdict(msgspec.Struct, kw_only=True):
@@ -18,6 +33,25 @@ class AuditVerdict(msgspec.Struct, kw_only=True):
     ok: bool
     first_bad_seq: int | None = None
     problem: str | None = None
+
+
+class AuditEntry(msgspec.Struct, kw_only=True):
+    """One row. `body` is what was written, parsed; `mac` seals it and every row before it."""
+
+    seq: int
+    at: str | None
+    kind: str
+    account: str | None
+    order_id: str | None
+    body: Any
+    mac: str
+
+
+class AuditPage(msgspec.Struct):
+    """`next_after`: ask for rows after it to go on; there may be none yet."""
+
+    rows: list[AuditEntry]
+    next_after: int
 
 
 class SealedCredentials(msgspec.Struct, kw_only=True):
@@ -33,11 +67,32 @@ class VaultView(msgspec.Struct):
 
 
 class AuditRoutes:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, feed: Feed) -> None:
         self._store = store
+        self._feed = feed
 
     def routes(self) -> list[Route]:
         return [
+            Route(
+                method="GET",
+                path="/v1/audit",
+                scope=Scope.READ,
+                handler=self.page,
+                summary="Rows of the audit log, oldest first",
+                tag="audit",
+                response=AuditPage,
+                query={**_FILTERS, "limit": f"rows, 1 to {_MOST}; {_PAGE} by default"},
+            ),
+            Route(
+                method="GET",
+                path="/v1/audit/stream",
+                scope=Scope.READ,
+                handler=self.stream,
+                summary="Rows of the audit log as they are written (SSE)",
+                tag="audit",
+                query=_FILTERS,
+                is_stream=True,
+            ),
             Route(
                 method="GET",
                 path="/v1/audit/verify",
@@ -58,6 +113,22 @@ class AuditRoutes:
             ),
         ]
 
+    async def page(self, call: Call) -> Answer:
+        limit = call.query.get("limit") or str(_PAGE)
+        if not (limit.isdecimal() and len(limit) < 6 and 1 <= int(limit) <= _MOST):
+            raise wrong("limit", f"must be a number from 1 to {_MOST}")
+        wanted = _filter(call, _after(call), int(limit))
+        rows, looked_to = await self._store.audit_rows(wanted)
+        return Answer(body=AuditPage([_entry(row) for row in rows], looked_to))
+
+    async def stream(self, call: Call) -> Answer:
+        wanted = _filter(call, await begin_at(call, self._feed), _PAGE)
+        return streamed(self._feed, self._framed(wanted))
+
+    async def _framed(self, wanted: RowFilter) -> AsyncIterator[bytes]:
+        async for rows in self._feed.follow(wanted):
+            yield sse.frames((row.seq, row.kind, _entry(row)) for row in rows)
+
     async def verify(self, call: Call) -> Answer:
         bad = await self._store.verify_audit()
         if bad is None:
@@ -73,3 +144,37 @@ class AuditRoutes:
             )
             row.fields.append(field)
         return Answer(body=VaultView(list(sealed.values())))
+
+
+def _after(call: Call) -> int:
+    try:
+        return sse.place_of({}, call.query) or 0
+    except sse.BadPlace as error:
+        raise wrong("after", "must be the number (seq) of a row") from error
+
+
+def _filter(call: Call, after: int, limit: int) -> RowFilter:
+    """A key with an account list sees the rows of its accounts, and of nothing else."""
+    account = call.query.get("account") or None
+    if account is not None and not call.who.allows(account):
+        raise wrong("account", f"{account!r} is not an account that this key may see")
+    return RowFilter(
+        after=after,
+        limit=limit,
+        kinds=frozenset(kind for kind in call.query.get("kind", "").split(",") if kind),
+        accounts=call.who.accounts,
+        account=account,
+        order_id=call.query.get("order_id") or None,
+    )
+
+
+def _entry(row: AuditRow) -> AuditEntry:
+    return AuditEntry(
+        seq=row.seq,
+        at=rfc3339(row.at_us),
+        kind=row.kind,
+        account=row.account,
+        order_id=row.order_id,
+        body=msgspec.json.decode(row.body),
+        mac=row.mac.hex(),
+    )

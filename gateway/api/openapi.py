@@ -126,7 +126,9 @@ def _responses(route: Route) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status in route.statuses:
         answer: dict[str, Any] = {"description": route.summary}
-        if route.response is not None:
+        if route.is_stream:
+            answer["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+        elif route.response is not None:
             answer["content"] = {"application/json": {"schema": _schema(route.response)}}
         responses[str(status)] = answer
     if route.scope is not None:

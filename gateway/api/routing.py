@@ -6,7 +6,7 @@ so a route cannot be served without saying which scope it needs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum
 from typing import Any, get_args
 
@@ -60,12 +60,16 @@ class Call(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """What a handler answers. `body` is encoded as JSON unless it is bytes already."""
+    """What a handler answers. `body` is encoded as JSON unless it is bytes already.
+
+    `stream`: sent piece by piece instead of a body, for as long as it lasts.
+    """
 
     status: int = 200
     body: Any = None
     headers: list[tuple[bytes, bytes]] = []
     content_type: bytes = b"application/json"
+    stream: AsyncIterator[bytes] | None = None
 
 
 Handler = Callable[[Call], Awaitable[Answer]]
@@ -75,7 +79,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """`scope` None: open to anybody; `or_scope` opens it to those keys too. `tag` groups routes.
 
     `request` and `response` are the msgspec types of the bodies; `query` names the parameters
-    with a line of help each; `needs_key` marks a required Idempotency-Key.
+    with a line of help each; `needs_key` marks a required Idempotency-Key; `is_stream` one that
+    answers server-sent events.
     """
 
     method: str
@@ -90,6 +95,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     query: dict[str, str] = {}
     needs_key: bool = False
     or_scope: Scope | None = None
+    is_stream: bool = False
 
     def allows(self, key_allows: Callable[[Scope], bool]) -> bool:
         """Whether a key with these scopes may call the route."""

@@ -28,6 +28,22 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     mac: bytes
 
 
+class RowFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows: those after `after`, oldest first. None or empty: no such condition.
+
+    `accounts` are the accounts that a key may see: rows of no account are then only those of
+    `common_kinds`. `account` is one that was asked for.
+    """
+
+    after: int = 0
+    limit: int = 500
+    kinds: frozenset[str] = frozenset()
+    accounts: frozenset[str] | None = None
+    common_kinds: frozenset[str] = frozenset()
+    account: str | None = None
+    order_id: str | None = None
+
+
 class AuditChain:
     """Appends rows and keeps the head. Used on the writer's thread only."""
 
@@ -61,6 +77,51 @@ class AuditChain:
         )
         self.head = (seq, mac)
         return seq
+
+
+def rows_after(connection: apsw.Connection, wanted: RowFilter) -> tuple[list[AuditRow], int]:
+    """Return rows and up to where the log was looked through: its end, or the last row returned."""
+    last: int = connection.execute("SELECT coalesce(max(seq), 0) FROM audit").get
+    clauses, values = ["seq > ?", "seq <= ?"], [wanted.after, last]
+    clauses += _conditions(wanted, values)
+    rows: list[Any] = connection.execute(
+        "SELECT seq, at_us, kind, account, order_id, body, mac FROM audit"  # noqa: S608
+        f" WHERE {' AND '.join(clauses)} ORDER BY seq LIMIT ?",
+        (*values, wanted.limit),
+    ).fetchall()
+    found = [
+        AuditRow(seq=seq, at_us=at, kind=kind, account=account, order_id=order, body=body, mac=mac)
+        for seq, at, kind, account, order, body, mac in rows
+    ]
+    return found, found[-1].seq if len(found) == wanted.limit else max(last, wanted.after)
+
+
+def last_seq(connection: apsw.Connection) -> int:
+    found: int = connection.execute("SELECT coalesce(max(seq), 0) FROM audit").get
+    return found
+
+
+def _conditions(wanted: RowFilter, values: list[Any]) -> list[str]:
+    clauses = []
+    if wanted.kinds:
+        clauses.append(f"kind IN ({_marks(wanted.kinds)})")
+        values.extend(sorted(wanted.kinds))
+    if wanted.accounts is not None:
+        theirs = f"account IN ({_marks(wanted.accounts)})"
+        common = f"account IS NULL AND kind IN ({_marks(wanted.common_kinds)})"
+        clauses.append(f"({theirs} OR {common})")
+        values.extend([*sorted(wanted.accounts), *sorted(wanted.common_kinds)])
+    if wanted.account is not None:
+        clauses.append("account = ?")
+        values.append(wanted.account)
+    if wanted.order_id is not None:
+        clauses.append("order_id = ?")
+        values.append(wanted.order_id)
+    return clauses
+
+
+def _marks(items: frozenset[str]) -> str:
+    return ",".join("?" * len(items)) or "NULL"
 
 
 def row_mac(

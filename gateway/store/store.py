@@ -6,8 +6,9 @@ Writes go through the one writer thread; reads use a connection and a thread of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from gateway.orders.times import now_us
 from gateway.secrets.api_keys import ApiKey
 from gateway.secrets.sealing import Keyring
 from gateway.store import baskets, journal, kill, sealed
-from gateway.store.audit import AuditChain, first_bad_row
+from gateway.store.audit import AuditChain, AuditRow, RowFilter, first_bad_row, last_seq, rows_after
 from gateway.store.emergency import EmergencyLog
 from gateway.store.journal import Existing, LegEvent, OrderFilter
 from gateway.store.kill import KillRow
@@ -58,6 +59,7 @@ class Store:
         self._audit_key = sealed.audit_key(connection, keyring)
         self._chain = AuditChain(self._audit_key, connection)
         self._connection = connection
+        self._watchers: set[asyncio.Event] = set()
         self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         self._reader.set_busy_timeout(5000)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
@@ -66,6 +68,7 @@ class Store:
             on_broken=on_broken,
             checkpoint_head=lambda: self._chain.head,
             restore_head=self._chain.restore,
+            on_delivered=self.wake_watchers,
         )
 
     def close(self) -> None:
@@ -163,6 +166,27 @@ class Store:
 
     async def highest_tag(self) -> int:
         return await self.read(journal.highest_tag)
+
+    async def audit_rows(self, wanted: RowFilter) -> tuple[list[AuditRow], int]:
+        """Return rows, oldest first, and up to which row the log was looked through."""
+        return await self.read(lambda c: rows_after(c, wanted))
+
+    async def last_audit_seq(self) -> int:
+        return await self.read(last_seq)
+
+    @contextmanager
+    def watch(self) -> Iterator[asyncio.Event]:
+        """Give an event that is set after every commit; whoever waits clears it."""
+        event = asyncio.Event()
+        self._watchers.add(event)
+        try:
+            yield event
+        finally:
+            self._watchers.discard(event)
+
+    def wake_watchers(self) -> None:
+        for event in self._watchers:
+            event.set()
 
     async def verify_audit(self) -> tuple[int, str] | None:
         return await self.read(lambda c: first_bad_row(c, self._audit_key))

@@ -31,7 +31,8 @@ class Writer:
     """Runs write functions one after another on their own thread, in shared transactions.
 
     `on_broken` is called on the writer's thread when a commit fails; `after_rollback` lets
-    cached state (the audit chain's head) return to what is on disk.
+    cached state (the audit chain's head) return to what is on disk. `on_delivered` is called on
+    the loop once the results of a transaction are handed over.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class Writer:
         on_broken: Callable[[BaseException], None] | None = None,
         checkpoint_head: Callable[[], Any] | None = None,
         restore_head: Callable[[Any], None] | None = None,
+        on_delivered: Callable[[], None] | None = None,
     ) -> None:
         self._connection = connection
         self._on_broken = on_broken
         self._checkpoint_head = checkpoint_head
         self._restore_head = restore_head
+        self._on_delivered = on_delivered
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
@@ -115,7 +118,7 @@ class Writer:
             for job in jobs:
                 if job.error is None:
                     job.error = StoreBroken(f"the journal could not be written: {error}")
-        _deliver(jobs)
+        _deliver(jobs, self._on_delivered)
 
     def _run_job(self, job: _Job, *, alone: bool) -> None:
         if alone:
@@ -169,20 +172,20 @@ def _hit(when: str, jobs: list[_Job]) -> None:
                 failpoints.hit(when + point)
 
 
-def _deliver(jobs: list[_Job]) -> None:
+def _deliver(jobs: list[_Job], on_delivered: Callable[[], None] | None) -> None:
     """Hand the results over in one wake-up per loop: a thread switch costs more than a row."""
     loops: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
     for job in jobs:
         loops.setdefault(job.loop, []).append(job)
     for loop, mine in loops.items():
         try:
-            loop.call_soon_threadsafe(_settle, mine)
+            loop.call_soon_threadsafe(_settle, mine, on_delivered)
         except RuntimeError:
             # The loop is closed: nobody waits any more, and what was committed stays committed.
             continue
 
 
-def _settle(jobs: list[_Job]) -> None:
+def _settle(jobs: list[_Job], on_delivered: Callable[[], None] | None) -> None:
     for job in jobs:
         if job.future.cancelled():
             continue
@@ -190,3 +193,5 @@ def _settle(jobs: list[_Job]) -> None:
             job.future.set_exception(job.error)
         else:
             job.future.set_result(job.result)
+    if on_delivered is not None:
+        on_delivered()

@@ -109,6 +109,7 @@ class Rig:
         await wait_for_port(self.port)
 
     async def stop_gateway(self) -> None:
+        self.gateway.feed.close()
         self._server.stop()
         await self._serving
         await self.gateway.stop()
