@@ -26,12 +26,16 @@ from gateway.api.kill import KillRoutes
 from gateway.api.openapi import openapi_route
 from gateway.api.orderbook import OrderBookRoutes
 from gateway.api.orders import OrderRoutes
+from gateway.api.portfolio import PortfolioRoutes
 from gateway.api.ratelimit import KeyLimits, KeyRates
+from gateway.api.reads import AccountReads
+from gateway.api.reconcile import ReconcileRoutes
 from gateway.api.routing import Route
 from gateway.api.sessions import SessionRoutes
 from gateway.api.unresolved import UnresolvedRoutes
 from gateway.books.desk import BookDesk
 from gateway.books.keeper import SnapshotKeeper
+from gateway.books.margins import MarginDesk
 from gateway.books.reader import BookReader
 from gateway.calls.journal import BreakerJournal, RecentCalls
 from gateway.config import Settings, adapter_context
@@ -42,9 +46,11 @@ from gateway.kill.switch import JOURNAL as JOURNAL_BROKEN
 from gateway.orchestrator.account import Account, AccountPolicy
 from gateway.orchestrator.baskets import Baskets
 from gateway.orchestrator.kill import KillService
+from gateway.orchestrator.plan import Planner
 from gateway.orchestrator.service import OrderService
 from gateway.orchestrator.squaring import SquareOff
 from gateway.orchestrator.stopping import StopRun
+from gateway.orchestrator.stops import Stops
 from gateway.secrets.sealing import Keyring
 from gateway.sessions import SessionManager
 from gateway.store import Store
@@ -110,7 +116,11 @@ class Gateway:
             self.accounts,
             self._stop_everything,
         )
-        self.reader = BookReader(self.instruments.find_contracts, self.sessions.session_expired)
+        self.reader = BookReader(
+            self.instruments.find_contracts,
+            self.instruments.find_isins,
+            self.sessions.session_expired,
+        )
         self.snapshots = SnapshotKeeper(self.store, self.accounts, self.reader)
         self.desk = BookDesk(self.store, self.reader, self.snapshots)
         self.feed = Feed(self.store)
@@ -172,9 +182,26 @@ class Gateway:
             *AuditRoutes(self.store, self.feed).routes(),
             *EventRoutes(self.feed, self.orders, self.accounts).routes(),
             *BreakerRoutes(self.accounts, self.breakers).routes(),
-            *BookRoutes(self.desk, self.accounts, self.settings.groups).routes(),
+            *self._book_routes(),
         ]
         return [*routes, openapi_route(routes, program_version())]
+
+    def _book_routes(self) -> list[Route]:
+        reads = AccountReads(self.accounts, self.settings.groups)
+        # It only sizes orders that are asked about: none of them gets a tag or is judged.
+        planner = Planner(
+            self.accounts,
+            self.settings.groups,
+            self.instruments.find,
+            lambda: 0,
+            Stops(self._switch),
+        )
+        margins = MarginDesk(self.reader, self.sessions.session_expired)
+        return [
+            *BookRoutes(self.desk, reads).routes(),
+            *PortfolioRoutes(self.desk, margins, planner, reads).routes(),
+            *ReconcileRoutes(self.desk, reads).routes(),
+        ]
 
     def app(self) -> Application:
         rates = self.settings.server.rate_limits

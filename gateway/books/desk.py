@@ -14,7 +14,7 @@ from gateway.books.closes import begins, belongs, closes_of, exchange_of, is_due
 from gateway.books.compare import Comparison, compare
 from gateway.books.keeper import SnapshotKeeper
 from gateway.books.known import Book, KnownOrder, KnownTrade, asked_of
-from gateway.books.reader import BookReader, NotRead
+from gateway.books.reader import BookReader, LiveKind, NotRead
 from gateway.orchestrator.account import Account
 from gateway.orders.records import Reason
 from gateway.orders.times import ist, now_us
@@ -79,6 +79,10 @@ class BookDesk:
             if kept is None:
                 raise
             return kept
+
+    async def live(self, account: Account, kind: LiveKind) -> Book[Any]:
+        """Return what is never kept. Raises: `NotRead`."""
+        return await self._reader.read(account, kind)
 
     async def owners(
         self, account: Account, rows: Sequence[KnownOrder | KnownTrade], at_us: int

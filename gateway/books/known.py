@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from adapters.sdk.models import BrokerOrder, BrokerPosition, BrokerTrade
+from adapters.sdk.models import BrokerHolding, BrokerOrder, BrokerPosition, BrokerTrade
 from gateway.orders.times import ist
 from gateway.store.snapshots import Packed, SnapshotKind, Stored, pack
 
@@ -29,6 +29,11 @@ class KnownPosition(msgspec.Struct, frozen=True):
     row: BrokerPosition
     instrument: str | None = None
     lot_size: int | None = None
+
+
+class KnownHolding(msgspec.Struct, frozen=True):
+    row: BrokerHolding
+    instrument: str | None = None
 
 
 T = TypeVar("T")

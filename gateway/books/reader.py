@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from adapters.sdk.errors import GatewayError, LoginExpired, ReasonCode
 from adapters.sdk.models import Instrument, Session
-from gateway.books.known import Book, KnownOrder, KnownPosition, KnownTrade
+from gateway.books.known import Book, KnownHolding, KnownOrder, KnownPosition, KnownTrade
 from gateway.orchestrator.account import Account
 from gateway.orders.records import Reason
 from gateway.orders.times import now_us, to_us
@@ -16,6 +17,17 @@ from gateway.store.snapshots import SnapshotKind
 
 T = TypeVar("T")
 FindContracts = Callable[[Account, Sequence[Mapping[str, str]]], Awaitable[list[Instrument | None]]]
+FindIsins = Callable[[str, Collection[str]], Awaitable[dict[str, str]]]
+
+
+class LiveKind(StrEnum):
+    """What is only ever shown as it is now. FUNDS is a book of one row."""
+
+    HOLDINGS = "holdings"
+    FUNDS = "funds"
+
+
+Kind = SnapshotKind | LiveKind
 
 
 class NotRead(Exception):
@@ -35,15 +47,17 @@ class BookReader:
     def __init__(
         self,
         find_contracts: FindContracts,
+        find_isins: FindIsins,
         on_session_expired: Callable[[Account, LoginExpired], None],
         *,
         clock: Callable[[], int] = now_us,
     ) -> None:
         self._find_contracts = find_contracts
+        self._find_isins = find_isins
         self._on_session_expired = on_session_expired
         self._clock = clock
-        self._locks: dict[tuple[str, SnapshotKind], asyncio.Lock] = {}
-        self._waiting: dict[tuple[str, SnapshotKind], asyncio.Task[Book[Any]]] = {}
+        self._locks: dict[tuple[str, Kind], asyncio.Lock] = {}
+        self._waiting: dict[tuple[str, Kind], asyncio.Task[Book[Any]]] = {}
         self._tasks: set[asyncio.Task[Book[Any]]] = set()
 
     async def close(self) -> None:
@@ -52,7 +66,7 @@ class BookReader:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def read(self, account: Account, kind: SnapshotKind) -> Book[Any]:
+    async def read(self, account: Account, kind: Kind) -> Book[Any]:
         """Read one kind of rows, whole. Raises `NotRead`."""
         key = (account.id, kind)
         task = self._waiting.get(key)
@@ -70,15 +84,15 @@ class BookReader:
             # Heard, also where nobody waits for it any more.
             task.exception()
 
-    async def _in_turn(self, account: Account, kind: SnapshotKind) -> Book[Any]:
+    async def _in_turn(self, account: Account, kind: Kind) -> Book[Any]:
         key = (account.id, kind)
         async with self._locks.setdefault(key, asyncio.Lock()):
             del self._waiting[key]
             return await self._read(account, kind)
 
-    async def _read(self, account: Account, kind: SnapshotKind) -> Book[Any]:
+    async def _read(self, account: Account, kind: Kind) -> Book[Any]:
         begun_us = self._clock()
-        session = _session_of(account, begun_us)
+        session = session_of(account, begun_us)
         try:
             match kind:
                 case SnapshotKind.ORDERBOOK:
@@ -87,12 +101,16 @@ class BookReader:
                     return Book(begun_us, await self._trades(account, session))
                 case SnapshotKind.POSITIONS:
                     return Book(begun_us, await self._positions(account, session))
+                case LiveKind.HOLDINGS:
+                    return Book(begun_us, await self._holdings(account, session))
+                case LiveKind.FUNDS:
+                    return Book(begun_us, [await account.calls.funds(session)])
         except LoginExpired as error:
             self._on_session_expired(account, error)
-            raise NotRead(_reason(error)) from error
+            raise NotRead(reason_of(error)) from error
         except GatewayError as error:
             raise NotRead(
-                _reason(error), supported=error.reason is not ReasonCode.NOT_SUPPORTED
+                reason_of(error), supported=error.reason is not ReasonCode.NOT_SUPPORTED
             ) from error
 
     async def _orders(self, account: Account, session: Session) -> list[KnownOrder]:
@@ -119,8 +137,18 @@ class BookReader:
             for row, item in zip(rows, found, strict=True)
         ]
 
+    async def _holdings(self, account: Account, session: Session) -> list[KnownHolding]:
+        rows = await account.calls.holdings(session)
+        found = await self._find_contracts(account, [row.codes for row in rows])
+        unnamed = [row.isin for row, item in zip(rows, found, strict=True) if not item and row.isin]
+        names = await self._find_isins(account.broker, unnamed)
+        return [
+            KnownHolding(row, item.instrument if item else names.get(row.isin or ""))
+            for row, item in zip(rows, found, strict=True)
+        ]
 
-def _session_of(account: Account, now_us: int) -> Session:
+
+def session_of(account: Account, now_us: int) -> Session:
     """Return the session that a read may use, or raise why there is none."""
     session = account.session
     if session is not None and to_us(session.expires_at) > now_us:
@@ -136,7 +164,7 @@ def _session_of(account: Account, now_us: int) -> Session:
     )
 
 
-def _reason(error: GatewayError) -> Reason:
+def reason_of(error: GatewayError) -> Reason:
     return Reason(
         code=error.reason,
         message=error.message,

@@ -138,8 +138,8 @@ def position_row(known: KnownPosition) -> PositionRow:
         sell_price=price(row.sell_price),
         average_price=price(row.average_price),
         last_price=price(row.last_price),
-        realised_pnl=_or_none(row.realised_pnl),
-        unrealised_pnl=_or_none(row.unrealised_pnl),
+        realised_pnl=amount(row.realised_pnl),
+        unrealised_pnl=amount(row.unrealised_pnl),
     )
 
 
@@ -159,5 +159,6 @@ def time(at: datetime | None) -> str | None:
     return at.astimezone(IST).isoformat(timespec="milliseconds") if at else None
 
 
-def _or_none(value: Decimal | None) -> Decimal | None:
+def amount(value: Decimal | None) -> Decimal | None:
+    """Spell an amount of which zero means zero."""
     return None if value is None else money(value)

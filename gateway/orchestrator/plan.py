@@ -90,6 +90,43 @@ class Planner:
 
         Raises: `Problem` for what is wrong with the request as a whole.
         """
+        multipliers = self._multipliers(request, allowed)
+        legs = []
+        for account_id, multiplier in multipliers.items():
+            account = self._accounts[account_id]
+            subject = None
+            if purpose is Purpose.CLIENT:
+                subject = Subject(
+                    account=account.id,
+                    broker=account.broker,
+                    strategy=request.strategy,
+                    keys=(key_id,) if key_id else (),
+                )
+            legs.append(await self._leg(request, account, multiplier, subject))
+        if request.require is Require.ALL:
+            _deny_the_rest(legs)
+        return legs
+
+    async def size(self, request: OrderRequest, allowed: Callable[[str], bool]) -> list[PlannedLeg]:
+        """Resolve accounts, groups and units as `plan` does, for what is only asked about.
+
+        Judged is nothing but the contract, the lot and the tick: neither sessions nor the kill
+        switch, nor how the order would be sent. The legs have no tag.
+
+        Raises: `Problem` as `plan`.
+        """
+        legs = []
+        for account_id, multiplier in self._multipliers(request, allowed).items():
+            leg = PlannedLeg(account=self._accounts[account_id], broker_tag=0)
+            await self._measure(leg, request, multiplier)
+            leg.denial = leg.denial or _judge_contract(request, leg)
+            legs.append(leg)
+        return legs
+
+    def _multipliers(
+        self, request: OrderRequest, allowed: Callable[[str], bool]
+    ) -> dict[str, Decimal]:
+        """The accounts meant. Raises `Problem` for what is wrong with the request as a whole."""
         errors = problems_of(request)
         multipliers = self._resolve(request, allowed, errors)
         for account_id in request.quantities:
@@ -106,21 +143,7 @@ class Planner:
                 "; ".join(f"{error.field} {error.message}" for error in errors),
                 errors=errors,
             )
-        legs = []
-        for account_id, multiplier in multipliers.items():
-            account = self._accounts[account_id]
-            subject = None
-            if purpose is Purpose.CLIENT:
-                subject = Subject(
-                    account=account.id,
-                    broker=account.broker,
-                    strategy=request.strategy,
-                    keys=(key_id,) if key_id else (),
-                )
-            legs.append(await self._leg(request, account, multiplier, subject))
-        if request.require is Require.ALL:
-            _deny_the_rest(legs)
-        return legs
+        return multipliers
 
     def _resolve(
         self, request: OrderRequest, allowed: Callable[[str], bool], errors: list[FieldError]
@@ -164,15 +187,13 @@ class Planner:
         subject: Subject | None,
     ) -> PlannedLeg:
         leg = PlannedLeg(account=account, broker_tag=self._mint_tag())
-        try:
-            leg.instrument = await self._find_instrument(account.broker, request.instrument)
-        except LookupError as error:
-            leg.denial = _reason(ReasonCode.INSTRUMENT_UNKNOWN, str(error))
-        leg.quantity = _quantity(request, account.id, multiplier, leg.instrument)
+        await self._measure(leg, request, multiplier)
         if leg.denial is None and subject is not None:
             leg.denial = self._stops.judge_any(subject)
         if leg.denial is None:
-            leg.denial = account.obstacle() or _judge(request, leg)
+            leg.denial = (
+                account.obstacle() or _judge_contract(request, leg) or _judge_market(request, leg)
+            )
         if leg.denial is None:
             try:
                 account.adapter.check_order(leg.place_order(request))
@@ -185,6 +206,13 @@ class Planner:
             )
         leg.precheck = "passed" if leg.denial is None else "failed"
         return leg
+
+    async def _measure(self, leg: PlannedLeg, request: OrderRequest, multiplier: Decimal) -> None:
+        try:
+            leg.instrument = await self._find_instrument(leg.account.broker, request.instrument)
+        except LookupError as error:
+            leg.denial = _reason(ReasonCode.INSTRUMENT_UNKNOWN, str(error))
+        leg.quantity = _quantity(request, leg.account.id, multiplier, leg.instrument)
 
 
 def _quantity(
@@ -203,7 +231,7 @@ def _quantity(
     return units - units % lot
 
 
-def _judge(request: OrderRequest, leg: PlannedLeg) -> Reason | None:
+def _judge_contract(request: OrderRequest, leg: PlannedLeg) -> Reason | None:
     """The checks against the instrument itself, in the order in which a trader would mend them."""
     instrument = leg.instrument
     if instrument is None:
@@ -231,7 +259,7 @@ def _judge(request: OrderRequest, leg: PlannedLeg) -> Reason | None:
                 ReasonCode.TICK_SIZE,
                 f"{field} {price} is not a multiple of the tick size {instrument.tick_size}",
             )
-    return _judge_market(request, leg)
+    return None
 
 
 def _judge_market(request: OrderRequest, leg: PlannedLeg) -> Reason | None:
