@@ -15,36 +15,52 @@ from adapters.fyers.config import (
     MASTER_FILES,
     MASTER_MAX_BYTES,
     MASTER_TIMEOUT_S,
-    QUOTE_BATCH,
 )
-from adapters.fyers.constants import IST
-from adapters.fyers.envelope import require_read
+from adapters.fyers.constants import INTERVAL_TO_WIRE, IST
+from adapters.fyers.envelope import Envelope, require_read
+from adapters.fyers.history import spans
 from adapters.fyers.login import auth_code, session_end
 from adapters.fyers.master import check_is_whole, read_master
-from adapters.fyers.orders import change_body, check_modify, check_order, order_body
+from adapters.fyers.orders import (
+    change_body,
+    check_margin,
+    check_modify,
+    check_order,
+    margin_body,
+    order_body,
+)
 from adapters.fyers.parse_account import parse_positions, parse_trade_book
-from adapters.fyers.parse_quotes import parse_quotes
+from adapters.fyers.parse_market import parse_candles, parse_depth
+from adapters.fyers.parse_portfolio import parse_funds, parse_holdings, parse_margin
+from adapters.fyers.quoting import Quoting
+from adapters.fyers.unrecognised import Unrecognised
 from adapters.sdk.base import BaseAdapter
 from adapters.sdk.errors import (
     BadAnswer,
+    Denied,
     LoginExpired,
     LoginRefused,
-    NotSupported,
     ReasonCode,
 )
 from adapters.sdk.interface import AdapterContext, Capabilities, SendGate
 from adapters.sdk.models import (
+    BrokerDepth,
+    BrokerFunds,
+    BrokerHolding,
+    BrokerMargin,
     BrokerOrder,
     BrokerPosition,
     BrokerQuote,
     BrokerTrade,
     CancelRequested,
+    Candle,
     Instrument,
+    Interval,
     LoginStep,
+    MarginOrder,
     Modified,
     ModifyOrder,
     OrderRef,
-    OtpRequired,
     Placed,
     PlaceOrder,
     RedirectRequired,
@@ -62,6 +78,8 @@ class FyersAdapter(BaseAdapter):
     def __init__(self, context: AdapterContext) -> None:
         self._context = context
         self._client = FyersClient(context)
+        self._quoting = Quoting(self._client)
+        self._unrecognised = Unrecognised(context.account)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -127,18 +145,6 @@ class FyersAdapter(BaseAdapter):
             extra={_APP_ID: app_id},
         )
 
-    async def submit_otp(
-        self, credentials: Mapping[str, str], pending: Mapping[str, str], otp: str
-    ) -> LoginStep:
-        """Not offered: the one-time password is asked for on Fyers' own page."""
-        raise NotSupported("Fyers asks for the one-time password on its login page")
-
-    async def resend_otp(
-        self, credentials: Mapping[str, str], pending: Mapping[str, str]
-    ) -> OtpRequired:
-        """Not offered: the one-time password is asked for on Fyers' own page."""
-        raise NotSupported("Fyers sends the one-time password from its login page")
-
     async def prove_session(self, session: Session) -> str:
         """Read the profile and return its client code."""
         return parse.parse_client_code(await self._client.get_profile(_authorization(session)))
@@ -193,7 +199,7 @@ class FyersAdapter(BaseAdapter):
 
     async def order_book(self, session: Session) -> list[BrokerOrder]:
         """Read the day's whole book."""
-        return parse.parse_order_book(await self._client.get_orders(_authorization(session)))
+        return self._orders(await self._client.get_orders(_authorization(session)))
 
     async def get_order(self, session: Session, ref: OrderRef) -> BrokerOrder | None:
         """Read one order. Rows that Fyers might give beside it are passed over."""
@@ -202,7 +208,7 @@ class FyersAdapter(BaseAdapter):
         )
         if parse.is_unknown_order(envelope):
             return None
-        rows = parse.parse_order_book(envelope)
+        rows = self._orders(envelope)
         return next((row for row in rows if row.broker_order_id == ref.broker_order_id), None)
 
     async def find_by_tag(self, session: Session, broker_tag: int) -> list[BrokerOrder]:
@@ -214,34 +220,83 @@ class FyersAdapter(BaseAdapter):
         envelope = await self._client.get_orders(
             _authorization(session), order_tag=f"1:{broker_tag}"
         )
-        found = _with_tag(parse.parse_order_book(envelope), broker_tag)
+        found = _with_tag(self._orders(envelope), broker_tag)
         return found or _with_tag(await self.order_book(session), broker_tag)
 
     async def trade_book(self, session: Session) -> list[BrokerTrade]:
         """Read every fill of the day."""
-        return parse_trade_book(await self._client.get_tradebook(_authorization(session)))
+        envelope = await self._client.get_tradebook(_authorization(session))
+        return parse_trade_book(envelope, self._unrecognised)
 
     async def positions(self, session: Session) -> list[BrokerPosition]:
         """Read the net positions, closed ones of the day included."""
-        return parse_positions(await self._client.get_positions(_authorization(session)))
+        envelope = await self._client.get_positions(_authorization(session))
+        return parse_positions(envelope, self._unrecognised)
 
     async def quotes(
         self, session: Session, instruments: Sequence[Instrument]
     ) -> dict[str, BrokerQuote]:
-        """Read prices, fifty symbols a call, one call after the other."""
+        """Read prices, fifty symbols a call; one bad symbol does not cost the others theirs."""
         names = {
             symbol: instrument.instrument
             for instrument in instruments
             if (symbol := instrument.codes.get("symbol"))
         }
-        symbols = list(names)
-        quotes: dict[str, BrokerQuote] = {}
-        for start in range(0, len(symbols), QUOTE_BATCH):
-            batch = symbols[start : start + QUOTE_BATCH]
-            envelope = await self._client.get_quotes(_authorization(session), batch)
-            asked = {symbol: names[symbol] for symbol in batch}
-            quotes |= parse_quotes(envelope, asked, datetime.now(IST))
-        return quotes
+        return await self._quoting.read(_authorization(session), names) if names else {}
+
+    async def depth(self, session: Session, instrument: Instrument) -> BrokerDepth | None:
+        """Read the five best prices of both sides."""
+        symbol = _symbol(instrument)
+        envelope = await self._client.get_depth(_authorization(session), symbol)
+        return parse_depth(envelope, symbol, instrument.instrument, datetime.now(IST))
+
+    async def candles(
+        self,
+        session: Session,
+        instrument: Instrument,
+        interval: Interval,
+        start: datetime,
+        end: datetime,
+    ) -> list[Candle]:
+        """Read candles; a commodity's long days may take a few calls, one after the other."""
+        symbol = _symbol(instrument)
+        found: list[Candle] = []
+        for span in spans(instrument.exchange, interval, start, end, datetime.now(IST)):
+            envelope = await self._client.get_history(
+                _authorization(session),
+                symbol,
+                resolution=INTERVAL_TO_WIRE[interval],
+                range_from=span.range_from,
+                range_to=span.range_to,
+                with_open_interest=instrument.is_derivative,
+            )
+            found += parse_candles(
+                envelope,
+                start,
+                end,
+                daily=interval is Interval.D1,
+                derivative=instrument.is_derivative,
+            )
+        return found
+
+    async def holdings(self, session: Session) -> list[BrokerHolding]:
+        """Read the shares that the account owns."""
+        return parse_holdings(await self._client.get_holdings(_authorization(session)))
+
+    async def funds(self, session: Session) -> BrokerFunds:
+        """Read the equity ledger."""
+        return parse_funds(await self._client.get_funds(_authorization(session)))
+
+    async def margins(self, session: Session, orders: Sequence[MarginOrder]) -> BrokerMargin:
+        """Ask Fyers' calculator, the orders in the sequence given: a hedge counts from there on."""
+        if not orders:
+            raise Denied("a margin is of one order at least", reason=ReasonCode.INVALID_ORDER)
+        for order in orders:
+            check_margin(order)
+        envelope = await self._client.post_multiorder_margin(
+            _authorization(session), [margin_body(order) for order in orders]
+        )
+        return parse_margin(envelope, len(orders))
 
     async def download_master(self, session: Session | None, folder: Path) -> list[Path]:
         """Fetch the symbol master files. They need no login."""
@@ -262,9 +317,21 @@ class FyersAdapter(BaseAdapter):
         """Parse downloaded files row by row."""
         return read_master(files)
 
+    def _orders(self, envelope: Envelope) -> list[BrokerOrder]:
+        return parse.parse_order_book(envelope, self._unrecognised)
+
 
 def _with_tag(rows: list[BrokerOrder], broker_tag: int) -> list[BrokerOrder]:
     return [row for row in rows if row.broker_tag == broker_tag]
+
+
+def _symbol(instrument: Instrument) -> str:
+    symbol = instrument.codes.get("symbol")
+    if not symbol:
+        raise Denied(
+            f"{instrument.instrument} has no Fyers symbol", reason=ReasonCode.INSTRUMENT_UNKNOWN
+        )
+    return symbol
 
 
 def _authorization(session: Session) -> str:

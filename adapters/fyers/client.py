@@ -1,8 +1,8 @@
 """Fyers' REST calls in Fyers' words: builds requests, sends them, decodes the envelope.
 
-Trading calls and reads of orders, trades and positions go over the order transport, quotes over
-another of their own so that they never take a connection from an order, and everything else over
-the web transport. Nothing here knows the unified models, and nothing is ever repeated.
+Trading calls and reads of orders, trades and positions go over the order transport, market data
+over another of its own so that it never takes a connection from an order, and everything else
+over the web transport. Nothing here knows the unified models, and nothing is ever repeated.
 """
 
 from __future__ import annotations
@@ -102,13 +102,11 @@ class FyersClient:
 
     async def post_logout(self, authorization: str) -> Envelope:
         """Revoke the token. The official SDK's body is JSON `null` (dossier 3.1 step 7)."""
-        request = _request("POST", "/logout", authorization, body=b"null")
-        return _envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
+        return await self._account_read("POST", "/logout", authorization, body=b"null")
 
     async def get_profile(self, authorization: str) -> Envelope:
         """Read the profile (dossier 7.5)."""
-        request = _request("GET", "/profile", authorization)
-        return _envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
+        return await self._account_read("GET", "/profile", authorization)
 
     async def post_orders_sync(
         self, authorization: str, order: dict[str, Any], gate: SendGate
@@ -148,11 +146,55 @@ class FyersClient:
         """Read the positions (dossier 7.1)."""
         return await self._read("/positions", authorization)
 
+    async def get_holdings(self, authorization: str) -> Envelope:
+        """Read the holdings (dossier 7.2)."""
+        return await self._account_read("GET", "/holdings", authorization)
+
+    async def get_funds(self, authorization: str) -> Envelope:
+        """Read the ledgers (dossier 7.3)."""
+        return await self._account_read("GET", "/funds", authorization)
+
+    async def post_multiorder_margin(
+        self, authorization: str, orders: Sequence[dict[str, Any]]
+    ) -> Envelope:
+        """Ask what orders need together; nothing is placed (dossier 7.4)."""
+        body = _ENCODER.encode({"data": orders})
+        return await self._account_read("POST", "/multiorder/margin", authorization, body=body)
+
     async def get_quotes(self, authorization: str, symbols: Sequence[str]) -> Envelope:
         """Read quotes of up to fifty symbols (dossier 8)."""
-        query = urlencode({"symbols": ",".join(symbols)})
-        request = _request("GET", f"/quotes?{query}", authorization)
-        return _envelope(await self._data.send(request))
+        return await self._market_read("/quotes", {"symbols": ",".join(symbols)}, authorization)
+
+    async def get_depth(self, authorization: str, symbol: str) -> Envelope:
+        """Read the five best prices of both sides (dossier 8)."""
+        query = {"symbol": symbol, "ohlcv_flag": "1"}
+        return await self._market_read("/depth", query, authorization)
+
+    async def get_history(
+        self,
+        authorization: str,
+        symbol: str,
+        *,
+        resolution: str,
+        range_from: int,
+        range_to: int,
+        with_open_interest: bool,
+    ) -> Envelope:
+        """Read candles stamped from `range_from` to `range_to`, epoch seconds, both included.
+
+        `cont_flag` 0: of this very contract, not of a chain of contracts (dossier 8).
+        """
+        query = {
+            "symbol": symbol,
+            "resolution": resolution,
+            "date_format": "0",
+            "range_from": str(range_from),
+            "range_to": str(range_to),
+            "cont_flag": "0",
+        }
+        if with_open_interest:
+            query["oi_flag"] = "1"
+        return await self._market_read("/history", query, authorization)
 
     async def download_master(
         self, name: str, path: Path, *, timeout_s: float, max_bytes: int
@@ -160,6 +202,16 @@ class FyersClient:
         """Fetch one symbol master file, streamed to `path`; it needs no login (dossier 9.1)."""
         request = HttpRequest("GET", f"/{name}")
         await self._master.download(request, path, timeout_s=timeout_s, max_bytes=max_bytes)
+
+    async def _market_read(self, path: str, query: dict[str, str], authorization: str) -> Envelope:
+        request = _request("GET", f"{path}?{urlencode(query)}", authorization)
+        return _envelope(await self._data.send(request))
+
+    async def _account_read(
+        self, method: str, target: str, authorization: str, *, body: bytes = b""
+    ) -> Envelope:
+        request = _request(method, target, authorization, body=body)
+        return _envelope(await self._api.send(request, timeout_s=self._read_timeout_s))
 
     async def _read(self, target: str, authorization: str) -> Envelope:
         request = _request("GET", target, authorization)

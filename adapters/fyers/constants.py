@@ -10,6 +10,7 @@ from adapters.sdk.errors import ReasonCode
 from adapters.sdk.models import (
     BrokerOrderState,
     Exchange,
+    Interval,
     OrderType,
     Product,
     Side,
@@ -41,6 +42,9 @@ PRODUCT_FROM_WIRE: Final = {wire: ours for ours, wire in PRODUCT_TO_WIRE.items()
 
 VALIDITY_FROM_WIRE: Final = {"DAY": Validity.DAY, "IOC": Validity.IOC}
 
+STATUS_UNUSED: Final = 3
+"""Documented as not used; read as PENDING, and told (dossier 5.5)."""
+
 STATUS_PENDING: Final = 6
 STATUS_FROM_WIRE: Final = {
     1: BrokerOrderState.CANCELLED,
@@ -62,6 +66,31 @@ EXCHANGE_FROM_WIRE: Final = {
     (11, 20): Exchange.MCX,
 }
 """(exchange, segment) of the wire; (10, 20), NSE commodity, has no canonical exchange."""
+
+HOLDING_NOT_DELIVERED: Final = "T1"
+
+FUND_ROWS: Final = {
+    "available": (10, "available balance"),
+    "used": (2, "utilized amount"),
+    "opening": (9, "limit at start of the day"),
+    "collateral": (5, "collaterals"),
+}
+"""Rows of `fund_limit` by id, and by title where a row has no id (dossier 7.3)."""
+
+INTERVAL_TO_WIRE: Final = {
+    Interval.M1: "1",
+    Interval.M3: "3",
+    Interval.M5: "5",
+    Interval.M10: "10",
+    Interval.M15: "15",
+    Interval.M30: "30",
+    Interval.H1: "60",
+    Interval.D1: "1D",
+}
+"""Resolutions of the history call (dossier 8)."""
+
+NO_DATA: Final = "no_data"
+"""What `s` of a history answer may say where there are no candles (dossier 4.1)."""
 
 CODE_PLACED: Final = 1101
 CODE_NO_ACK: Final = 201
@@ -114,7 +143,7 @@ MESSAGE_REASONS: Final[tuple[tuple[re.Pattern[str], ReasonCode], ...]] = tuple(
         (r"tick size", ReasonCode.TICK_SIZE),
         (r"lot size", ReasonCode.LOT_SIZE),
         (
-            r"\bamo is stopped|not allowed in pre-?open|market (?:is )?closed",
+            r"\bamo is stopped|not allowed in pre-?open|\bmarkets? (?:is |are )?closed",
             ReasonCode.MARKET_CLOSED,
         ),
         (r"\bedis\b|\bddpi\b", ReasonCode.EDIS_REQUIRED),
@@ -123,6 +152,8 @@ MESSAGE_REASONS: Final[tuple[tuple[re.Pattern[str], ReasonCode], ...]] = tuple(
             ReasonCode.IP_NOT_WHITELISTED,
         ),
         (r"^(?:\d{5}\s|exch:)", ReasonCode.EXCHANGE_REJECTED),
+        # Fyers' own risk check and order management.
+        (r"^(?:red|ora|saf):", ReasonCode.BROKER_REJECTED),
     )
 )
 """Which words in a refusal say why (dossier 3.6, 4.3). They explain a refusal, never prove one."""

@@ -7,6 +7,7 @@ counts where there is no JSON, and for 401, 403, 429 and 5xx.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -80,8 +81,8 @@ def decode_envelope(status: int, headers: Mapping[str, str], body: bytes) -> Env
     """
     retry_after_s = _retry_after(headers)
     try:
-        wire = decode(body, _WireEnvelope)
-    except ValueError as error:
+        wire = _ENVELOPE.decode(body)
+    except (msgspec.MsgspecError, RecursionError) as error:
         if status == 401:
             raise LoginExpired("Fyers answered HTTP 401", created_nothing=False) from error
         is_rate_limited = status == _HTTP_RATE_LIMITED
@@ -116,6 +117,15 @@ def require_read(envelope: Envelope) -> None:
     """Raise `BadAnswer` unless a read succeeded; a failed read proves nothing."""
     if not (envelope.is_success and 200 <= envelope.status < 300):
         raise bad_answer(envelope, "did not answer the read")
+
+
+def require_answer(envelope: Envelope) -> None:
+    """Raise unless a read about named contracts succeeded.
+
+    Unlike `require_read`, a listed no is `Refused`: a wrong symbol says nothing of how Fyers is.
+    """
+    if not (envelope.is_success and 200 <= envelope.status < 300):
+        raise refusal(envelope)
 
 
 def refusal(envelope: Envelope) -> GatewayError:
@@ -180,23 +190,38 @@ def bad_answer(envelope: Envelope, what: str) -> BadAnswer:
     )
 
 
-def payload(envelope: Envelope, type: type[_T]) -> _T:
+def payload(envelope: Envelope, decoder: msgspec.json.Decoder[_T]) -> _T:
     """Read the answer as the shape that its endpoint documents. Raises `BadAnswer`."""
     try:
-        return decode(envelope.body, type)
-    except ValueError as error:
+        return decoder.decode(envelope.body)
+    except (msgspec.MsgspecError, RecursionError) as error:
         # The cause would quote nothing but a path, yet the body may hold a token: leave it out.
         raise bad_answer(envelope, "gave an answer that is not of its documented shape") from error
 
 
+def lenient(type: type[_T]) -> msgspec.json.Decoder[_T]:
+    """Make a decoder to which a number may come as a string."""
+    return msgspec.json.Decoder(type, strict=False)
+
+
 def decode(body: bytes | msgspec.Raw, type: type[_T]) -> _T:
-    """Decode leniently (a number may come as a string); every failure is a `ValueError`."""
+    """Decode a part leniently; every failure is a `ValueError`."""
     try:
         return msgspec.json.decode(body, type=type, strict=False)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError("not the expected JSON") from error
 
 
+@lru_cache(maxsize=1024)
+def message_reason(message: str) -> ReasonCode | None:
+    """Say what a refusal's words mean, or None where they are not known (dossier 4.3)."""
+    for pattern, reason in MESSAGE_REASONS:
+        if pattern.search(message):
+            return reason
+    return None
+
+
+@lru_cache(maxsize=1024)
 def mask(message: str) -> str:
     """Hide the client code that Fyers puts into rejection texts (dossier 4.3)."""
     return CLIENT_CODE_IN_MESSAGE.sub("for C-***", message)
@@ -210,10 +235,12 @@ class _WireEnvelope(msgspec.Struct):
 
 
 def _reason(envelope: Envelope) -> ReasonCode:
-    for pattern, reason in MESSAGE_REASONS:
-        if pattern.search(envelope.message):
-            return reason
-    return REFUSALS.get(envelope.code or 0, ReasonCode.BROKER_REJECTED)
+    return message_reason(envelope.message) or REFUSALS.get(
+        envelope.code or 0, ReasonCode.BROKER_REJECTED
+    )
+
+
+_ENVELOPE: Final = lenient(_WireEnvelope)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

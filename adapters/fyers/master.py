@@ -24,6 +24,7 @@ from adapters.fyers.constants import (
     INDEX_TYPE,
     IST,
 )
+from adapters.fyers.values import price
 from adapters.sdk.models import Exchange, Instrument, InstrumentType, OptionType
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -38,6 +39,9 @@ _DERIVATIVES: Final = frozenset(
 )
 _LOTS_ON_THE_WIRE: Final = frozenset({Exchange.CDS, Exchange.BCD, Exchange.MCX})
 """Where orders are counted in lots and `qtyMultiplier` is units per lot (dossier 5.7)."""
+
+
+_MOST_UNITS: Final = 10**12
 
 
 def read_master(files: Iterable[Path]) -> Iterator[Instrument]:
@@ -92,6 +96,8 @@ class _Row(msgspec.Struct):
     qtyMultiplier: Decimal | None = None
     qtyFreeze: str | int | None = None
     isin: str | None = None
+    lowerPrice: Decimal | None = None
+    upperPrice: Decimal | None = None
 
 
 _DECODER: Final = msgspec.json.Decoder(_Row, strict=False)
@@ -229,7 +235,7 @@ def _build(
     in_lots = exchange in _LOTS_ON_THE_WIRE
     multiplier = row.qtyMultiplier if in_lots and row.qtyMultiplier is not None else Decimal(1)
     lot_size = multiplier * max(row.minLotSize, 1)
-    if lot_size != int(lot_size) or lot_size < 1:
+    if not 1 <= lot_size < _MOST_UNITS or lot_size != int(lot_size):
         raise ValueError(f"a lot of {lot_size} units")
     return Instrument(
         instrument=f"{exchange.value}:{symbol}",
@@ -247,6 +253,8 @@ def _build(
         # Whether a freeze quantity counts lots or units where orders count lots is not known.
         freeze_quantity=None if in_lots else _freeze_quantity(row.qtyFreeze),
         isin=row.isin or None,
+        band_low=price(row.lowerPrice),
+        band_high=price(row.upperPrice),
     )
 
 
@@ -258,8 +266,8 @@ def _expiry(value: str | int | None) -> date | None:
 
 
 def _freeze_quantity(value: str | int | None) -> int | None:
-    quantity = int(Decimal(value)) if value not in (None, "") else 0
-    return quantity if quantity > 0 else None
+    quantity = Decimal(value) if value not in (None, "") else Decimal(0)
+    return int(quantity) if 0 < quantity < _MOST_UNITS else None
 
 
 @lru_cache(maxsize=4096)

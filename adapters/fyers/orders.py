@@ -11,6 +11,7 @@ from adapters.sdk.errors import Denied, NotSupported, ReasonCode
 from adapters.sdk.models import (
     Instrument,
     InstrumentType,
+    MarginOrder,
     ModifyOrder,
     OrderType,
     PlaceOrder,
@@ -21,21 +22,15 @@ from adapters.sdk.models import (
 
 def check_order(order: PlaceOrder) -> None:
     """Raise `Denied` for what Fyers or this adapter cannot take (dossier 5.2, 5.7, 6.1)."""
-    contract = order.instrument
-    _check_contract(contract)
-    if not contract.codes.get("symbol"):
-        raise Denied(
-            f"{contract.instrument} has no Fyers symbol", reason=ReasonCode.INSTRUMENT_UNKNOWN
-        )
-    if order.product is Product.NRML and not contract.is_derivative:
-        raise _not_allowed("NRML is for derivatives; take CNC or MIS for cash")
-    if order.product in (Product.CNC, Product.MTF) and contract.is_derivative:
-        raise _not_allowed(f"{order.product.value} is for cash; take NRML or MIS for derivatives")
-    _check_prices(order)
-    _check_quantity(contract, order.quantity)
+    _check_terms(order)
     _check_disclosed(order)
     if not 10**14 <= order.broker_tag < 10**15:
         raise _invalid("broker_tag must have exactly 15 digits")
+
+
+def check_margin(order: MarginOrder) -> None:
+    """Raise `Denied` for an order whose margin Fyers would not be asked for as it stands."""
+    _check_terms(order)
 
 
 def check_modify(change: ModifyOrder) -> None:
@@ -101,6 +96,36 @@ def change_body(change: ModifyOrder) -> dict[str, Any]:
     return body
 
 
+def margin_body(order: MarginOrder) -> dict[str, Any]:
+    """Write one order as `POST /multiorder/margin` wants it (dossier 7.4)."""
+    return {
+        "symbol": order.instrument.codes["symbol"],
+        "qty": order.quantity,
+        "side": SIDE_TO_WIRE[order.side],
+        "type": ORDER_TYPE_TO_WIRE[order.order_type],
+        "productType": PRODUCT_TO_WIRE[order.product],
+        "limitPrice": _wire_price(order.price),
+        "stopLoss": 0,
+        "stopPrice": _wire_price(order.trigger_price),
+        "takeProfit": 0,
+    }
+
+
+def _check_terms(order: PlaceOrder | MarginOrder) -> None:
+    contract = order.instrument
+    _check_contract(contract)
+    if not contract.codes.get("symbol"):
+        raise Denied(
+            f"{contract.instrument} has no Fyers symbol", reason=ReasonCode.INSTRUMENT_UNKNOWN
+        )
+    if order.product is Product.NRML and not contract.is_derivative:
+        raise _not_allowed("NRML is for derivatives; take CNC or MIS for cash")
+    if order.product in (Product.CNC, Product.MTF) and contract.is_derivative:
+        raise _not_allowed(f"{order.product.value} is for cash; take NRML or MIS for derivatives")
+    _check_prices(order)
+    _check_quantity(contract, order.quantity)
+
+
 def _check_contract(contract: Instrument) -> None:
     if contract.exchange not in CAPABILITIES.exchanges:
         raise NotSupported(
@@ -111,7 +136,7 @@ def _check_contract(contract: Instrument) -> None:
         raise Denied("an index is quoted, not traded", reason=ReasonCode.INSTRUMENT_BLOCKED)
 
 
-def _check_prices(order: PlaceOrder | ModifyOrder) -> None:
+def _check_prices(order: PlaceOrder | ModifyOrder | MarginOrder) -> None:
     wants_price = order.order_type in (OrderType.LIMIT, OrderType.SL)
     wants_trigger = order.order_type in (OrderType.SL, OrderType.SL_M)
     for name, value, wanted in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -16,18 +17,29 @@ from adapters.fyers.constants import (
     SIDE_FROM_WIRE,
     STATUS_FROM_WIRE,
     STATUS_PENDING,
+    STATUS_UNUSED,
     VALIDITY_FROM_WIRE,
 )
 from adapters.fyers.envelope import (
     Envelope,
     bad_answer,
+    lenient,
     login_refusal,
     mask,
+    message_reason,
     payload,
     refusal,
     require_read,
 )
-from adapters.fyers.values import broker_tag, integer, parse_time, price, text
+from adapters.fyers.values import (
+    Notice,
+    broker_tag,
+    integer,
+    overlook,
+    parse_time,
+    price,
+    text,
+)
 from adapters.sdk.models import (
     BrokerOrder,
     BrokerOrderState,
@@ -77,18 +89,19 @@ def parse_cancel_requested(envelope: Envelope, broker_order_id: str) -> CancelRe
     raise refusal(envelope)
 
 
-def parse_order_book(envelope: Envelope) -> list[BrokerOrder]:
+def parse_order_book(envelope: Envelope, notice: Notice = overlook) -> list[BrokerOrder]:
     """Read an order book, in the order that Fyers gives it (dossier 5.5).
 
     An empty book may have `orderBook` empty, null or absent; but it is only empty where the
-    answer says `s: ok`. A row with an unknown status, type or product is kept, with None there.
+    answer says `s: ok`. A row with an unknown status, type or product is kept, with None there,
+    and `notice` hears of it.
 
     Raises:
         BadAnswer: the answer is not a success, or one row cannot be read. Never a part of a book.
     """
     require_read(envelope)
-    book = payload(envelope, _WireOrderBook)
-    return [_order(row, envelope) for row in book.orderBook or ()]
+    book = payload(envelope, _ORDER_BOOK)
+    return [_order(row, envelope, notice) for row in book.orderBook or ()]
 
 
 def is_unknown_order(envelope: Envelope) -> bool:
@@ -99,7 +112,7 @@ def is_unknown_order(envelope: Envelope) -> bool:
 def parse_client_code(envelope: Envelope) -> str:
     """Read the client code out of a profile (dossier 7.5)."""
     require_read(envelope)
-    profile = payload(envelope, _WireProfile)
+    profile = payload(envelope, _PROFILE)
     code = profile.data.fy_id.strip()
     if not code:
         raise bad_answer(envelope, "gave a profile without a client code")
@@ -112,7 +125,7 @@ def parse_access_token(envelope: Envelope) -> str:
     Raises `LoginRefused` where Fyers refuses the code, which is then spent.
     """
     if envelope.is_success:
-        token = payload(envelope, _WireToken).access_token
+        token = payload(envelope, _TOKEN).access_token
         if not token.isascii() or not token.isprintable() or not token.strip():
             raise bad_answer(envelope, "gave no usable access token")
         return token.strip()
@@ -154,21 +167,42 @@ class _WireOrderBook(msgspec.Struct):
     orderBook: list[_WireOrder] | None = None
 
 
-def _order(row: _WireOrder, envelope: Envelope) -> BrokerOrder:
+_TOKEN: Final = lenient(_WireToken)
+_PROFILE: Final = lenient(_WireProfile)
+_ORDER_BOOK: Final = lenient(_WireOrderBook)
+
+
+def _order(row: _WireOrder, envelope: Envelope, notice: Notice) -> BrokerOrder:
     broker_order_id = text(row.id)
     if broker_order_id is None or not row.symbol or row.qty < 0 or row.filledQty < 0:
         raise bad_answer(envelope, "gave an order book row that cannot be read")
+    status = integer(row.status)
     order_type = ORDER_TYPE_FROM_WIRE.get(integer(row.type) or 0)
+    side = SIDE_FROM_WIRE.get(integer(row.side) or 0)
+    product = PRODUCT_FROM_WIRE.get(row.productType or "")
+    validity = VALIDITY_FROM_WIRE.get(row.orderValidity or "")
     filled = row.filledQty
+    state = _state(status, order_type, row.qty, filled)
+    if not (state and order_type and side and product and validity) or status == STATUS_UNUSED:
+        for field, known in (
+            ("status", None if status == STATUS_UNUSED else state),
+            ("type", order_type),
+            ("side", side),
+            ("productType", product),
+            ("orderValidity", validity),
+        ):
+            if known is None:
+                notice(field, str(getattr(row, field)))
+    message = mask(row.message) if row.message else None
     return BrokerOrder(
         broker_order_id=broker_order_id,
-        state=_state(integer(row.status), order_type, row.qty, filled),
+        state=state,
         raw_state="" if row.status is None else str(row.status),
         codes={"symbol": row.symbol},
-        side=SIDE_FROM_WIRE.get(integer(row.side) or 0),
+        side=side,
         order_type=order_type,
-        product=PRODUCT_FROM_WIRE.get(row.productType or ""),
-        validity=VALIDITY_FROM_WIRE.get(row.orderValidity or ""),
+        product=product,
+        validity=validity,
         quantity=row.qty,
         filled_quantity=filled,
         # On a market order the book shows the protection price there (dossier 5.5), which is
@@ -181,8 +215,11 @@ def _order(row: _WireOrder, envelope: Envelope) -> BrokerOrder:
         average_price=price(row.tradedPrice) if filled else None,
         broker_tag=broker_tag(row.orderTag),
         exchange_order_id=text(row.exchOrdId),
-        message=mask(row.message) if row.message else None,
+        message=message,
         placed_at=parse_time(row.orderDateTime),
+        reason=(
+            message_reason(message) if message and state is BrokerOrderState.REJECTED else None
+        ),
     )
 
 

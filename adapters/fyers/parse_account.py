@@ -7,16 +7,26 @@ own, which are lots, since a row does not say how large a lot is (dossier 5.7).
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from adapters.fyers.constants import PRODUCT_FROM_WIRE, SIDE_FROM_WIRE
-from adapters.fyers.envelope import Envelope, bad_answer, payload, require_read
-from adapters.fyers.values import amount, broker_tag, integer, parse_time, price, text
+from adapters.fyers.envelope import Envelope, bad_answer, lenient, payload, require_read
+from adapters.fyers.values import (
+    Notice,
+    amount,
+    broker_tag,
+    integer,
+    overlook,
+    parse_time,
+    price,
+    text,
+)
 from adapters.sdk.models import BrokerPosition, BrokerTrade
 
 
-def parse_trade_book(envelope: Envelope) -> list[BrokerTrade]:
+def parse_trade_book(envelope: Envelope, notice: Notice = overlook) -> list[BrokerTrade]:
     """Read every fill of the day, in the order that Fyers gives them (dossier 5.10).
 
     An empty book may have `tradeBook` empty, null or absent.
@@ -25,11 +35,11 @@ def parse_trade_book(envelope: Envelope) -> list[BrokerTrade]:
         BadAnswer: the answer is not a success, or one row cannot be read. Never a part of a book.
     """
     require_read(envelope)
-    book = payload(envelope, _WireTradeBook)
-    return [_trade(row, envelope) for row in book.tradeBook or ()]
+    book = payload(envelope, _TRADE_BOOK)
+    return [_trade(row, envelope, notice) for row in book.tradeBook or ()]
 
 
-def parse_positions(envelope: Envelope) -> list[BrokerPosition]:
+def parse_positions(envelope: Envelope, notice: Notice = overlook) -> list[BrokerPosition]:
     """Read the net positions, closed ones of the day included (dossier 7.1).
 
     `multiplier` is `qtyMulti_com`, units per unit of quantity in commodity and currency.
@@ -39,8 +49,8 @@ def parse_positions(envelope: Envelope) -> list[BrokerPosition]:
             that it is long and that it is short.
     """
     require_read(envelope)
-    wire = payload(envelope, _WirePositions)
-    return [_position(row, envelope) for row in wire.netPositions or ()]
+    wire = payload(envelope, _POSITIONS)
+    return [_position(row, envelope, notice) for row in wire.netPositions or ()]
 
 
 class _WireTrade(msgspec.Struct):
@@ -80,7 +90,11 @@ class _WirePositions(msgspec.Struct):
     netPositions: list[_WirePosition] | None = None
 
 
-def _trade(row: _WireTrade, envelope: Envelope) -> BrokerTrade:
+_TRADE_BOOK: Final = lenient(_WireTradeBook)
+_POSITIONS: Final = lenient(_WirePositions)
+
+
+def _trade(row: _WireTrade, envelope: Envelope, notice: Notice) -> BrokerTrade:
     trade_id, broker_order_id = text(row.tradeNumber), text(row.orderNumber)
     paid = price(row.tradePrice)
     if (
@@ -91,12 +105,18 @@ def _trade(row: _WireTrade, envelope: Envelope) -> BrokerTrade:
         or row.tradedQty <= 0
     ):
         raise bad_answer(envelope, "gave a trade book row that cannot be read")
+    side = SIDE_FROM_WIRE.get(integer(row.side) or 0)
+    product = PRODUCT_FROM_WIRE.get(row.productType or "")
+    if side is None:
+        notice("side", str(row.side))
+    if product is None:
+        notice("productType", str(row.productType))
     return BrokerTrade(
         trade_id=trade_id,
         broker_order_id=broker_order_id,
         codes={"symbol": row.symbol},
-        side=SIDE_FROM_WIRE.get(integer(row.side) or 0),
-        product=PRODUCT_FROM_WIRE.get(row.productType or ""),
+        side=side,
+        product=product,
         quantity=row.tradedQty,
         price=paid,
         exchange_order_id=text(row.exchangeOrderNo),
@@ -105,13 +125,16 @@ def _trade(row: _WireTrade, envelope: Envelope) -> BrokerTrade:
     )
 
 
-def _position(row: _WirePosition, envelope: Envelope) -> BrokerPosition:
+def _position(row: _WirePosition, envelope: Envelope, notice: Notice) -> BrokerPosition:
     side = integer(row.side) or 0
     if not row.symbol or side * row.netQty < 0:
         raise bad_answer(envelope, "gave a position that cannot be read")
+    product = PRODUCT_FROM_WIRE.get(row.productType or "")
+    if product is None:
+        notice("productType", str(row.productType))
     return BrokerPosition(
         codes={"symbol": row.symbol},
-        product=PRODUCT_FROM_WIRE.get(row.productType or ""),
+        product=product,
         quantity=row.netQty,
         buy_quantity=row.buyQty,
         sell_quantity=row.sellQty,

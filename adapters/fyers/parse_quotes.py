@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from adapters.fyers.constants import CODE_INVALID_SYMBOL
-from adapters.fyers.envelope import Envelope, decode, payload, require_read
+from adapters.fyers.envelope import Envelope, decode, lenient, payload, require_read
 from adapters.fyers.values import price
 from adapters.sdk.models import BrokerQuote
 
 _T = TypeVar("_T")
+
+
+def is_bad_symbol(envelope: Envelope) -> bool:
+    """Whether an answer says that a symbol, of those asked for, is invalid (dossier 4.2, -300)."""
+    return envelope.ok is False and envelope.code == CODE_INVALID_SYMBOL and envelope.status < 500
 
 
 def parse_quotes(
@@ -28,11 +33,9 @@ def parse_quotes(
     Raises:
         BadAnswer: the answer as a whole is not a success.
     """
-    if len(names) == 1 and _is_bad_symbol(envelope):
-        return {}
     require_read(envelope)
     quotes = {}
-    for item in payload(envelope, _WireQuotes).d or ():
+    for item in payload(envelope, _QUOTES).d or ():
         instrument = names.get(item.n or "")
         quote = _quote(instrument, item, read_at) if instrument is not None else None
         if quote is not None:
@@ -48,6 +51,9 @@ class _WireItem(msgspec.Struct):
 
 class _WireQuotes(msgspec.Struct):
     d: list[_WireItem] | None = None
+
+
+_QUOTES: Final = lenient(_WireQuotes)
 
 
 def _quote(instrument: str, item: _WireItem, read_at: datetime) -> BrokerQuote | None:
@@ -84,7 +90,3 @@ def _field(fields: dict[str, msgspec.Raw], name: str, type: type[_T]) -> _T | No
         return decode(fields[name], type)
     except (KeyError, ValueError):
         return None
-
-
-def _is_bad_symbol(envelope: Envelope) -> bool:
-    return envelope.ok is False and envelope.code == CODE_INVALID_SYMBOL and envelope.status < 500

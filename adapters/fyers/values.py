@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from adapters.fyers.constants import IST
@@ -14,6 +16,13 @@ _MONTHS: Final = {
         ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
     )
 }
+
+Notice = Callable[[str, str], None]
+"""Hears of a value that is not recognised: which field, and what it said."""
+
+
+def overlook(field: str, value: str) -> None:
+    """Be a `Notice` that nobody reads."""
 
 
 def text(value: object) -> str | None:
@@ -56,8 +65,12 @@ def broker_tag(tag: str | int | None) -> int | None:
 
 def parse_time(value: object) -> datetime | None:
     """Read `04-Aug-2025 10:05:06`, which is IST; None for anything else (dossier 5.5)."""
-    if not isinstance(value, str):
-        return None
+    return _time(value) if isinstance(value, str) else None
+
+
+# A book is read again and again, and its times stay.
+@lru_cache(maxsize=8192)
+def _time(value: str) -> datetime | None:
     try:
         day, clock = value.strip().split(" ")
         date, month, year = day.split("-")

@@ -13,6 +13,8 @@ from enum import StrEnum
 
 import msgspec
 
+from adapters.sdk.errors import ReasonCode
+
 
 class Side(StrEnum):
     BUY = "BUY"
@@ -209,7 +211,8 @@ class BrokerOrder(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere, or a broker that does not echo). `state` is None when the broker's word for it
     is not known to the adapter: `raw_state` then says what it was, and it changes nothing.
     `codes` identifies the contract in the broker's own terms, for the gateway to look up;
-    `instrument` is set only where the row itself proves the canonical id.
+    `instrument` is set only where the row itself proves the canonical id. `reason` is why a
+    rejected order was rejected, where the adapter knows the broker's words for it.
     """
 
     broker_order_id: str
@@ -230,6 +233,7 @@ class BrokerOrder(msgspec.Struct, frozen=True, kw_only=True):
     exchange_order_id: str | None = None
     message: str | None = None
     placed_at: datetime | None = None
+    reason: ReasonCode | None = None
 
 
 class BrokerTrade(msgspec.Struct, frozen=True, kw_only=True):

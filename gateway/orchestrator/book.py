@@ -78,7 +78,7 @@ def change_from_row(leg: Leg, row: BrokerOrder, as_of_us: int) -> LegChange | No
     fields.update(_applied_modify(leg, row))
     if state is LegState.REJECTED and leg.state is not LegState.REJECTED:
         fields["reason"] = Reason(
-            code=ReasonCode.EXCHANGE_REJECTED,
+            code=row.reason or ReasonCode.EXCHANGE_REJECTED,
             message=row.message or "rejected after the broker had taken it",
             broker_message=row.message,
         )

@@ -282,6 +282,8 @@ def test_text_that_only_mentions_an_address_proves_no_refusal():
         ("EXCH:16416:Invalid Counter Broker Id", ReasonCode.EXCHANGE_REJECTED),
         ("StopLoss not a multiple of tick size 0.0500", ReasonCode.TICK_SIZE),
         ("RED:something new", ReasonCode.BROKER_REJECTED),
+        ("SAF:order is not open to cancel", ReasonCode.BROKER_REJECTED),
+        ("RED:Markets are closed right now", ReasonCode.MARKET_CLOSED),
     ],
 )
 def test_rejection_text_names_the_reason(message: str, reason: ReasonCode):
@@ -391,6 +393,39 @@ def test_unknown_words_are_kept_raw_and_never_guessed():
 
     assert "8" == row.raw_state
     assert [None] * 5 == [row.state, row.side, row.order_type, row.product, row.validity]
+
+
+def test_unknown_words_are_told_and_known_ones_are_not():
+    told: list[tuple[str, str]] = []
+
+    parse.parse_order_book(
+        envelope_of(answer("get_orders")), lambda field, value: told.append((field, value))
+    )
+
+    fields = ["status", "type", "side", "productType", "orderValidity"]
+    assert fields == [field for field, _ in told]
+    assert ("status", "8") == told[0]
+
+
+def test_status_that_is_documented_as_unused_reads_as_pending_and_is_told():
+    told: list[tuple[str, str]] = []
+    text = body("get_orders").replace(b'"status":6', b'"status":3', 1)
+
+    row = parse.parse_order_book(
+        envelope_of(answer_of(text)), lambda field, value: told.append((field, value))
+    )[0]
+
+    assert BrokerOrderState.PENDING is row.state
+    assert ("status", "3") == told[0]
+
+
+def test_rejected_row_says_why_where_its_words_are_known():
+    reasons = {row.broker_order_id[-2:]: row.reason for row in order_book(answer("get_orders"))}
+
+    assert ReasonCode.MARGIN_SHORT is reasons.pop("28")
+    assert {None} == set(reasons.values())
+    unknown = body("get_orders").replace(b"RED:Margin Shortfall", b"Something new")
+    assert {None} == {row.reason for row in order_book(answer_of(unknown))}
 
 
 def test_tag_of_another_program_is_not_ours():

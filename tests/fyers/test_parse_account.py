@@ -11,7 +11,7 @@ import pytest
 
 from adapters.fyers.constants import IST
 from adapters.fyers.parse_account import parse_positions, parse_trade_book
-from adapters.fyers.parse_quotes import parse_quotes
+from adapters.fyers.parse_quotes import is_bad_symbol, parse_quotes
 from adapters.sdk.errors import BadAnswer
 from adapters.sdk.models import BrokerPosition, BrokerQuote, BrokerTrade, Product, Side
 from adapters.sdk.transport import HttpResponse
@@ -261,9 +261,10 @@ def test_one_unreadable_field_leaves_the_price(value: object):
     )
 
 
-def test_only_symbol_asked_for_may_be_refused_as_a_whole():
-    refused = answer_of('{"s":"error","code":-300,"message":"Invalid symbol"}', 400)
+def test_batch_refused_for_a_bad_symbol_is_told_apart_and_no_prices():
+    refused = envelope_of(answer_of('{"s":"error","code":-300,"message":"Invalid symbol"}', 400))
 
-    assert {} == quotes(refused, {"NSE:NOSUCH-EQ": "NSE:NOSUCH"})
+    assert is_bad_symbol(refused)
+    assert not is_bad_symbol(envelope_of(answer("get_quotes")))
     with pytest.raises(BadAnswer):
-        quotes(refused)
+        parse_quotes(refused, _NAMES, _READ_AT)
