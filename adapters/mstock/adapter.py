@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
-from adapters.mstock import orders, parse, portfolio
+from adapters.mstock import margins, market, orders, parse, portfolio, rows
 from adapters.mstock.client import Auth, MstockClient
 from adapters.mstock.config import (
     CAPABILITIES,
     MASTER_MAX_BYTES,
     MASTER_TIMEOUT_S,
     QUOTE_BATCH,
+    QUOTE_SPLITS,
     STOP_SPELLING,
     StopSpelling,
 )
-from adapters.mstock.constants import IST
+from adapters.mstock.constants import INTRADAY_EXCHANGE, IST
 from adapters.mstock.envelope import decode_envelope, read_error
 from adapters.mstock.login import Login
 from adapters.mstock.master import read_master
 from adapters.mstock.values import Row
 from adapters.sdk.base import BaseAdapter
-from adapters.sdk.errors import BadAnswer, Denied, LoginExpired, NotSupported, ReasonCode
+from adapters.sdk.errors import BadAnswer, Denied, LoginExpired, ReasonCode, Refused
 from adapters.sdk.interface import AdapterContext, Capabilities, SendGate
 from adapters.sdk.models import (
+    BrokerFunds,
+    BrokerHolding,
+    BrokerMargin,
     BrokerOrder,
     BrokerPosition,
     BrokerQuote,
     BrokerTrade,
     CancelRequested,
+    Candle,
     Instrument,
+    Interval,
     LoginStep,
+    MarginOrder,
     Modified,
     ModifyOrder,
     OrderRef,
@@ -42,6 +49,10 @@ from adapters.sdk.models import (
 )
 
 _MASTER_FILE = "OpenAPIScripMaster.json"
+# What today's daily candle is added up of: few rows, and no doubt about their labels.
+_DAY_PARTS = Interval.M30
+_DAY = timedelta(days=1)
+_TICK = timedelta(microseconds=1)
 
 
 class MstockAdapter(BaseAdapter):
@@ -55,11 +66,16 @@ class MstockAdapter(BaseAdapter):
     title = "m.Stock"
 
     def __init__(
-        self, context: AdapterContext, *, stop_spelling: StopSpelling = STOP_SPELLING
+        self,
+        context: AdapterContext,
+        *,
+        stop_spelling: StopSpelling = STOP_SPELLING,
+        clock: Callable[[], datetime] = lambda: datetime.now(IST),
     ) -> None:
         self._client = MstockClient(context)
         self._login = Login(self._client, context.login)
         self._stop_spelling = stop_spelling
+        self._clock = clock
 
     @property
     def capabilities(self) -> Capabilities:
@@ -85,15 +101,9 @@ class MstockAdapter(BaseAdapter):
         """Begin again at the password, which is m.Stock's only way to another OTP."""
         return await self._login.again(credentials)
 
-    async def submit_redirect(
-        self, credentials: Mapping[str, str], pending: Mapping[str, str], url: str
-    ) -> LoginStep:
-        """Raise `NotSupported`: Type B has no redirect."""
-        raise NotSupported("m.Stock logs in without a redirect")
-
     async def prove_session(self, session: Session) -> str:
         """Read the fund summary. It names no client: the login itself proved the code."""
-        parse.rows(await self._client.get_user_fundsummary(_auth(session)))
+        await self._fund_rows(session)
         return session.client_id
 
     async def logout(self, session: Session) -> None:
@@ -147,8 +157,8 @@ class MstockAdapter(BaseAdapter):
     async def order_book(self, session: Session) -> list[BrokerOrder]:
         """Read the order book, and the trade book with it where any order may have fills."""
         auth = _auth(session)
-        rows = parse.rows(await self._client.get_orders(auth))
-        return parse.book_orders(rows, await self._fills(auth, rows))
+        book = rows.ORDERS.read(await self._client.get_orders(auth))
+        return parse.book_orders(book, await self._fills(auth, book))
 
     async def get_order(self, session: Session, ref: OrderRef) -> BrokerOrder | None:
         """Read one order's details, the only answer that may bring the tag back."""
@@ -156,36 +166,104 @@ class MstockAdapter(BaseAdapter):
         answer = await self._client.post_order_details(
             auth, order_no=ref.broker_order_id, segment=orders.segment(ref)
         )
-        row = parse.details_row(parse.rows(answer), ref.broker_order_id)
+        row = parse.details_row(rows.ORDERS.read(answer), ref.broker_order_id)
         if row is None:
             return None
         fills = await self._fills(auth, [row])
         return parse.order(row, ref.broker_order_id, fills.get(ref.broker_order_id, parse.NO_FILLS))
 
-    async def find_by_tag(self, session: Session, broker_tag: int) -> list[BrokerOrder]:
-        """Raise `NotSupported`: m.Stock cannot be asked for a tag."""
-        raise NotSupported("m.Stock cannot be asked for an order by its tag")
-
     async def trade_book(self, session: Session) -> list[BrokerTrade]:
         """Read every fill of the day."""
-        return portfolio.trades(parse.rows(await self._client.get_tradebook(_auth(session))))
+        return portfolio.trades(rows.TRADES.read(await self._client.get_tradebook(_auth(session))))
 
     async def positions(self, session: Session) -> list[BrokerPosition]:
         """Read the net positions, one per contract and product."""
         answer = await self._client.get_portfolio_positions(_auth(session))
-        return portfolio.positions(parse.rows(answer))
+        return portfolio.positions(rows.POSITIONS.read(answer))
+
+    async def holdings(self, session: Session) -> list[BrokerHolding]:
+        """Read the holdings; rows that stand for no share are left out."""
+        answer = await self._client.get_portfolio_holdings(_auth(session))
+        return portfolio.holdings(rows.list_of(answer))
+
+    async def funds(self, session: Session) -> BrokerFunds:
+        """Read the fund summary."""
+        return portfolio.funds(await self._fund_rows(session))
+
+    async def margins(self, session: Session, orders: Sequence[MarginOrder]) -> BrokerMargin:
+        """Ask the calculator; market orders are asked with the last price, read first.
+
+        Raises `Refused` where m.Stock finds the question itself wrong.
+        """
+        auth = _auth(session)
+        margins.check(orders)
+        unpriced = margins.without_price(orders)
+        prices = market.last_prices(await self.quotes(session, unpriced)) if unpriced else {}
+        answer = await self._client.post_margins_orders(auth, margins.request(orders, prices))
+        return margins.margin(answer, len(orders))
 
     async def quotes(
         self, session: Session, instruments: Sequence[Instrument]
     ) -> dict[str, BrokerQuote]:
-        """Read prices by canonical id; what m.Stock does not price is missing."""
+        """Read prices by canonical id; what m.Stock does not price is missing.
+
+        Should m.Stock refuse a whole call for one token that it does not know, that one is found
+        by halving the call, and is missing. Raises `Refused` where that does not end.
+        """
         auth = _auth(session)
         known = [one for one in instruments if one.codes.get("token")]
+        calls = list(market.quote_requests(known, QUOTE_BATCH))
+        splits = QUOTE_SPLITS
         found: dict[str, BrokerQuote] = {}
-        for tokens in portfolio.quote_requests(known, QUOTE_BATCH):
-            answer = await self._client.post_instruments_quote(auth, tokens)
-            found |= portfolio.quotes(answer, known, datetime.now(IST))
+        while calls:
+            asked = calls.pop()
+            answer = await self._client.post_instruments_quote(auth, market.tokens(asked))
+            try:
+                found |= market.quotes(answer, asked, self._clock())
+            except Refused:
+                if not splits or len(known) == 1:
+                    raise
+                splits -= 1
+                half = len(asked) // 2
+                calls += [part for part in (asked[:half], asked[half:]) if half and part]
         return found
+
+    async def candles(
+        self,
+        session: Session,
+        instrument: Instrument,
+        interval: Interval,
+        start: datetime,
+        end: datetime,
+    ) -> list[Candle]:
+        """Read candles of earlier days by one route, those of today by another.
+
+        m.Stock cannot be asked for today's daily candle: it is added up of the half hours that
+        m.Stock reports for today. Hours are labelled as m.Stock labels them, see the README.
+
+        Raises:
+            Denied: days and today in one call, or more days than `candle_days`.
+            Refused: m.Stock finds the question itself wrong.
+        """
+        auth = _auth(session)
+        start, end = start.astimezone(IST), end.astimezone(IST)
+        today = self._clock().astimezone(IST).date()
+        _check_candles(instrument, interval, start, end, today)
+        if start.date() > today or end < start:
+            return []
+        if start.date() < today:
+            body = market.historical_request(instrument, interval, start, end)
+            answer = await self._client.post_instruments_historical(auth, body)
+            return market.candles(answer, interval, start, end)
+        asked = _DAY_PARTS if interval is Interval.D1 else interval
+        request = market.intraday_request(instrument, asked)
+        answer = await self._client.post_instruments_intraday(auth, request)
+        if interval is not Interval.D1:
+            return market.candles(answer, interval, start, end)
+        midnight = datetime.combine(today, time(), IST)
+        if midnight < start:
+            return []
+        return market.day_of(market.candles(answer, asked, midnight, midnight + _DAY - _TICK))
 
     async def download_master(self, session: Session | None, folder: Path) -> list[Path]:
         """Stream the master into `folder`; m.Stock wants a login for it."""
@@ -209,10 +287,13 @@ class MstockAdapter(BaseAdapter):
         """Parse the downloaded master row by row."""
         return read_master(files)
 
-    async def _fills(self, auth: Auth, rows: list[Row]) -> dict[str, parse.Fills]:
-        if not parse.may_have_fills(rows):
+    async def _fills(self, auth: Auth, book: list[rows.OrderRow]) -> dict[str, parse.Fills]:
+        if not parse.may_have_fills(book):
             return {}
-        return parse.fills_by_order(parse.rows(await self._client.get_tradebook(auth)))
+        return parse.fills_by_order(rows.TRADES.read(await self._client.get_tradebook(auth)))
+
+    async def _fund_rows(self, session: Session) -> list[Row]:
+        return rows.list_of(await self._client.get_user_fundsummary(_auth(session)))
 
 
 def _auth(session: Session) -> Auth:
@@ -220,6 +301,26 @@ def _auth(session: Session) -> Auth:
     if not api_key:
         raise Denied("the stored m.Stock session has no API key", reason=ReasonCode.SESSION_MISSING)
     return Auth(api_key, session.token)
+
+
+def _check_candles(
+    instrument: Instrument, interval: Interval, start: datetime, end: datetime, today: date
+) -> None:
+    if instrument.exchange not in INTRADAY_EXCHANGE or not instrument.codes.get("token"):
+        raise Denied(
+            f"{instrument.instrument} has no m.Stock token", reason=ReasonCode.INSTRUMENT_UNKNOWN
+        )
+    if start.date() < today <= end.date():
+        raise Denied(
+            "candles of earlier days and of today are two calls at m.Stock: ask for each",
+            reason=ReasonCode.INVALID_ORDER,
+        )
+    if (end.date() - start.date()).days >= CAPABILITIES.candle_days[interval]:
+        raise Denied(
+            f"at most {CAPABILITIES.candle_days[interval]} days of {interval.value} candles fit"
+            " in one call to m.Stock",
+            reason=ReasonCode.INVALID_ORDER,
+        )
 
 
 def _check_master(path: Path) -> None:

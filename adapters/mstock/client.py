@@ -7,14 +7,19 @@ through the order transport, logins and the master through the web transport.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 
 from adapters.mstock import constants as wire
+from adapters.mstock import rows
+from adapters.mstock.config import DATA_PACE, QUOTE_PACE
 from adapters.mstock.envelope import Envelope, decode_envelope
+from adapters.mstock.pace import Pace
 from adapters.sdk.interface import AdapterContext, SendGate
 from adapters.sdk.transport import (
     HttpRequest,
@@ -23,6 +28,8 @@ from adapters.sdk.transport import (
     Timeouts,
     WebTransport,
 )
+
+_BODY: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class Auth(msgspec.Struct, frozen=True):
@@ -42,6 +49,8 @@ class MstockClient:
         base_url = context.base_urls["api"]
         timeouts = Timeouts(connect_s=context.connect_timeout_s, answer_s=context.answer_timeout_s)
         self._read_timeout_s = context.read_timeout_s
+        self._data_pace = Pace(*DATA_PACE)
+        self._quote_pace = Pace(*QUOTE_PACE)
         self._orders = OrderTransport(
             base_url,
             timeouts=timeouts,
@@ -121,22 +130,37 @@ class MstockClient:
         return _decoded(await self._orders.send(request, gate=gate), (auth.jwt, auth.api_key))
 
     async def get_orders(self, auth: Auth) -> Envelope:
-        return await self._read(auth, "GET", wire.ORDERS)
+        return await self._read(auth, "GET", wire.ORDERS, kind=rows.ORDERS)
 
     async def get_tradebook(self, auth: Auth) -> Envelope:
-        return await self._read(auth, "GET", wire.TRADEBOOK)
+        return await self._read(auth, "GET", wire.TRADEBOOK, kind=rows.TRADES)
 
     async def get_portfolio_positions(self, auth: Auth) -> Envelope:
-        return await self._read(auth, "GET", wire.POSITIONS)
+        return await self._read(auth, "GET", wire.POSITIONS, kind=rows.POSITIONS)
+
+    async def get_portfolio_holdings(self, auth: Auth) -> Envelope:
+        return await self._read(auth, "GET", wire.HOLDINGS)
+
+    async def post_margins_orders(self, auth: Auth, body: Mapping[str, Any]) -> Envelope:
+        return await self._ask(auth, wire.MARGINS, body)
 
     async def post_instruments_quote(
         self, auth: Auth, exchange_tokens: Mapping[str, Sequence[str]]
     ) -> Envelope:
-        """OHLC mode; prices go over the web transport, out of the way of orders."""
-        body = msgspec.json.encode({"mode": "OHLC", "exchangeTokens": exchange_tokens})
-        request = HttpRequest("POST", wire.QUOTE, _headers(auth, has_body=True), body)
-        response = await self._web.send(request, timeout_s=self._read_timeout_s)
-        return _decoded(response, (auth.jwt, auth.api_key))
+        """OHLC mode: LTP mode gives no more."""
+        await self._quote_pace.turn()
+        body = {"mode": "OHLC", "exchangeTokens": exchange_tokens}
+        return await self._ask(auth, wire.QUOTE, body)
+
+    async def post_instruments_historical(self, auth: Auth, body: Mapping[str, str]) -> Envelope:
+        """Candles of earlier days."""
+        await self._data_pace.turn()
+        return await self._ask(auth, wire.HISTORICAL, body)
+
+    async def post_instruments_intraday(self, auth: Auth, body: Mapping[str, str]) -> Envelope:
+        """Candles of today."""
+        await self._data_pace.turn()
+        return await self._ask(auth, wire.INTRADAY, body)
 
     async def post_order_details(
         self, auth: Auth, *, order_no: str, segment: str | None
@@ -151,6 +175,7 @@ class MstockClient:
         self, auth: Auth, path: Path, *, timeout_s: float, max_bytes: int
     ) -> int:
         """Stream the master into a file; returns its size in bytes."""
+        await self._data_pace.turn()
         request = HttpRequest("GET", wire.SCRIP_MASTER, _headers(auth))
         return await self._web.download(request, path, timeout_s=timeout_s, max_bytes=max_bytes)
 
@@ -167,14 +192,26 @@ class MstockClient:
         request = HttpRequest("POST", target, tuple(headers), _json(fields))
         return _decoded(await self._web.send(request), (*hide, api_key or ""))
 
+    async def _ask(self, auth: Auth, target: str, body: Mapping[str, Any]) -> Envelope:
+        """Ask something that is no account's book: over the web transport, out of orders' way."""
+        request = HttpRequest("POST", target, _headers(auth, has_body=True), _BODY.encode(body))
+        response = await self._web.send(request, timeout_s=self._read_timeout_s)
+        return _decoded(response, (auth.jwt, auth.api_key))
+
     async def _read(
-        self, auth: Auth, method: str, target: str, fields: Mapping[str, str] | None = None
+        self,
+        auth: Auth,
+        method: str,
+        target: str,
+        fields: Mapping[str, str] | None = None,
+        *,
+        kind: rows.RowType[Any] | None = None,
     ) -> Envelope:
         has_body = fields is not None
         body = _json(fields) if fields is not None else b""
         request = HttpRequest(method, target, _headers(auth, has_body=has_body), body)
         response = await self._orders.send(request, answer_timeout_s=self._read_timeout_s)
-        return _decoded(response, (auth.jwt, auth.api_key))
+        return _decoded(response, (auth.jwt, auth.api_key), kind)
 
 
 def _headers(auth: Auth, *, has_body: bool = False) -> tuple[tuple[str, str], ...]:
@@ -191,5 +228,14 @@ def _json(fields: Mapping[str, str]) -> bytes:
     return msgspec.json.encode(fields)
 
 
-def _decoded(response: HttpResponse, secrets: Iterable[str]) -> Envelope:
-    return decode_envelope(response.status, response.body, secrets)
+def _decoded(
+    response: HttpResponse, secrets: Iterable[str], kind: rows.RowType[Any] | None = None
+) -> Envelope:
+    decode = decode_envelope if kind is None else kind.decode
+    return decode(response.status, response.body, secrets, _retry_after_s(response.headers))
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    # Some integrators saw it with HTTP 429 (dossier 10); a date, its other form, is not read.
+    seconds = headers.get("retry-after", "").strip()
+    return float(seconds) if re.fullmatch(r"[0-9]{1,6}", seconds) else None

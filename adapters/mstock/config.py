@@ -16,7 +16,7 @@ from adapters.sdk.interface import (
     Support,
     TagEcho,
 )
-from adapters.sdk.models import Exchange, OrderType, Product, Validity
+from adapters.sdk.models import Exchange, Interval, OrderType, Product, Validity
 
 
 class StopSpelling(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +40,14 @@ MASTER_MAX_BYTES: Final = 256 * 1024 * 1024
 
 # The broker's limit is not documented; an adapter in live use sends this many (dossier 8.1).
 QUOTE_BATCH: Final = 500
+# One bad token may have the whole call refused (dossier 9); it is then looked for by halves, with
+# at most this many more calls.
+QUOTE_SPLITS: Final = 20
+
+# Calls and seconds. Market data (candles and the master) is documented as 1 a second, quotes as
+# 20 a second (dossier 10); a little is left for the clock and the network.
+DATA_PACE: Final = (1, 1.05)
+QUOTE_PACE: Final = (18, 1.0)
 
 CAPABILITIES: Final = Capabilities(
     hosts={"api": "https://api.mstock.trade"},
@@ -71,15 +79,33 @@ CAPABILITIES: Final = Capabilities(
         Feature.MODIFY: Support.SUPPORTED,
         Feature.TRADE_BOOK: Support.SUPPORTED,
         Feature.POSITIONS: Support.SUPPORTED,
+        Feature.HOLDINGS: Support.SUPPORTED,
+        Feature.FUNDS: Support.SUPPORTED,
+        Feature.MARGINS: Support.SUPPORTED,
         Feature.QUOTES: Support.SUPPORTED,
+        Feature.CANDLES: Support.SUPPORTED,
         Feature.LOGOUT: Support.SUPPORTED,
         Feature.RESEND_OTP: Support.SUPPORTED,
         Feature.MODIFY_PART_FILLED_QUANTITY: Support.UNVERIFIED,
+        # Only the stream has it.
+        Feature.DEPTH: Support.NOT_OFFERED,
+    },
+    # Calendar days that stay under the 1,000 candles of one call (dossier 8.2).
+    candle_days={
+        Interval.M1: 2,
+        Interval.M3: 8,
+        Interval.M5: 13,
+        Interval.M10: 26,
+        Interval.M15: 40,
+        Interval.M30: 76,
+        Interval.H1: 142,
+        Interval.D1: 1000,
     },
     # 30 orders a second are documented, but the 10-per-second regulatory cap binds first
     # (dossier 10).
     orders_per_second=8,
-    # Of 250 a minute and 1,000 an hour; nothing bounds the other calls (dossier 10).
+    # Of 250 a minute and 1,000 an hour. Books, positions and funds have no limit that is stated;
+    # those of market data are kept by the client (dossier 10).
     limits=(
         RateWindow(scope=RateScope.ORDERS, per_s=60, count=240, reserve=30),
         RateWindow(scope=RateScope.ORDERS, per_s=3_600, count=950, reserve=100),

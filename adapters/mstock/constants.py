@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from adapters.sdk.models import BrokerOrderState, Exchange, OrderType, Product
+from adapters.sdk.models import BrokerOrderState, Exchange, Interval, OrderType, Product
 
 IST: Final = ZoneInfo("Asia/Kolkata")
 MONTHS: Final = tuple(
@@ -25,6 +25,10 @@ ORDERS_REGULAR: Final = f"{PREFIX}/orders/regular"
 ORDER_DETAILS: Final = f"{PREFIX}/order/details"
 TRADEBOOK: Final = f"{PREFIX}/tradebook"
 POSITIONS: Final = f"{PREFIX}/portfolio/positions"
+HOLDINGS: Final = f"{PREFIX}/portfolio/holdings"
+MARGINS: Final = f"{PREFIX}/margins/orders"
+HISTORICAL: Final = f"{PREFIX}/instruments/historical"
+INTRADAY: Final = f"{PREFIX}/instruments/intraday"
 QUOTE: Final = f"{PREFIX}/instruments/quote"
 SCRIP_MASTER: Final = f"{PREFIX}/instruments/OpenAPIScripMaster"
 
@@ -69,6 +73,25 @@ DERIVATIVE_TYPES: Final = FUTURE_TYPES | OPTION_TYPES
 
 # Books and positions say NSE or BSE even for derivatives (dossier 5.5).
 DERIVATIVE_EXCHANGE: Final = {"NSE": "NFO", "BSE": "BFO", "NFO": "NFO", "BFO": "BFO"}
+
+INTERVAL_TO_WIRE: Final = {
+    Interval.M1: "ONE_MINUTE",
+    Interval.M3: "THREE_MINUTE",
+    Interval.M5: "FIVE_MINUTE",
+    Interval.M10: "TEN_MINUTE",
+    Interval.M15: "FIFTEEN_MINUTE",
+    Interval.M30: "THIRTY_MINUTE",
+    Interval.H1: "ONE_HOUR",
+    Interval.D1: "ONE_DAY",
+}
+
+# The intraday route's numbers, which are not those of the stream (dossier 8.2).
+INTRADAY_EXCHANGE: Final = {
+    Exchange.NSE: "1",
+    Exchange.NFO: "2",
+    Exchange.BSE: "4",
+    Exchange.BFO: "5",
+}
 
 # Statuses that are one word with one meaning (dossier 5.9), matched trimmed and lower-case.
 # "pending" and "traded" are missing on purpose: they need the fills to be read.

@@ -21,6 +21,7 @@ _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 # The statuses that the dossier shows with a coded answer of this broker. A code under any other
 # status (5xx, 429, a proxy's 408) proves nothing.
 _ANSWER_STATUSES: Final = frozenset({200, 400, 401, 403, 404})
+_TOO_MANY: Final = 429
 _MAX_WORDS: Final = 300
 _SHORTEST_SECRET: Final = 4
 
@@ -40,7 +41,7 @@ _REASONS: Final = tuple(
         (r"market.{0,12}clos|not in trading hours", ReasonCode.MARKET_CLOSED),
         (r"invalid product|product type", ReasonCode.PRODUCT_NOT_ALLOWED),
         (r"order ?type", ReasonCode.ORDER_TYPE_NOT_ALLOWED),
-        (r"invalid (token|symbol|scrip)\b", ReasonCode.INSTRUMENT_UNKNOWN),
+        (r"invalid (token|symbol|scrip|symboltoken)\b", ReasonCode.INSTRUMENT_UNKNOWN),
         (r"\b(edis|tpin)\b", ReasonCode.EDIS_REQUIRED),
     )
 )
@@ -58,44 +59,39 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     data: Any
     has_data: bool
+    retry_after_s: float | None = None
 
     @property
     def proves_success(self) -> bool:
         return self.good and not self.code and 200 <= self.http < 300
 
+    @property
+    def refuses_request(self) -> bool:
+        """Whether the request itself was found wrong: fields, values or version (dossier 4.2)."""
+        if self.good or self.http not in _ANSWER_STATUSES:
+            return False
+        code = self.code.upper()
+        return code in _REQUEST_CODES or (code == _VALIDATION.upper() and self.http == 400)
 
-def decode_envelope(http: int, body: bytes, hide: Iterable[str] = ()) -> Envelope:
+
+def decode_envelope(
+    http: int, body: bytes, hide: Iterable[str] = (), retry_after_s: float | None = None
+) -> Envelope:
     """Turn any of the envelope shapes into one.
 
     `hide`: our own secrets, taken out of the broker's words should it echo them.
+    `retry_after_s`: how long the answer asks to stay away.
 
     Raises:
         BadAnswer: empty body, not JSON, or JSON that is none of the shapes of dossier 4.1.
     """
-    if http == 405:
-        # Documented as "wrong verb, not placed"; the body may be a web server's page.
-        return Envelope(
-            http=http, good=False, code="", message="HTTP 405", data=None, has_data=False
-        )
-    value = decode_json(http, body)
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if not isinstance(value, dict):
-        raise BadAnswer(f"HTTP {http}: the answer is not an m.Stock envelope", status=http)
-    status = value.get("status")
-    if isinstance(status, int) and not isinstance(status, bool):
-        return _validation_problem(http, status, value, hide)
-    word = str(status).strip().lower()
-    if word not in ("true", "success", "false", "error"):
-        raise BadAnswer(f"HTTP {http}: the answer has no status that is known", status=http)
-    return Envelope(
-        http=http,
-        good=word in ("true", "success"),
-        code=text(value, "errorcode") or text(value, "error_type"),
-        message=_words(text(value, "message"), hide),
-        data=value.get("data"),
-        has_data="data" in value,
-    )
+    try:
+        return _normalised(http, body, hide, retry_after_s)
+    except BadAnswer as error:
+        if http == _TOO_MANY:
+            error.reason = ReasonCode.RATE_LIMITED
+        error.retry_after_s = retry_after_s
+        raise
 
 
 def decode_json(http: int, body: bytes) -> Any:
@@ -119,6 +115,11 @@ def order_id(data: object) -> str:
     return found if re.fullmatch(r"[0-9A-Za-z_-]{1,40}", found) and found.strip("0") else ""
 
 
+def reason_of(words: str, otherwise: ReasonCode) -> ReasonCode:
+    """Find our reason in the words of risk management, the exchange or the gateway."""
+    return next((reason for pattern, reason in _REASONS if pattern.search(words)), otherwise)
+
+
 def write_error(envelope: Envelope) -> GatewayError:
     """Say what an answer to a write that is not a success proves (dossier 4.2).
 
@@ -137,16 +138,25 @@ def write_error(envelope: Envelope) -> GatewayError:
         return _forbidden(envelope)
     if not code and http in (400, 403) and _KEY_IS_DEAD.search(envelope.message):
         return _forbidden(envelope)
-    if code in ("IA400", "400", "IA404", "VERSIONEXCEPTION") or (
-        code == _VALIDATION.upper() and http == 400
-    ):
-        return _refused(envelope, _reason(envelope.message, ReasonCode.INVALID_ORDER))
+    if envelope.refuses_request:
+        return _refused(envelope, reason_of(envelope.message, ReasonCode.INVALID_ORDER))
     if code.startswith("RS-"):
-        return _refused(envelope, _reason(envelope.message, ReasonCode.EXCHANGE_REJECTED))
+        return _refused(envelope, reason_of(envelope.message, ReasonCode.EXCHANGE_REJECTED))
     if not code and http == 401:
         # Only IA401 is proven to be refused at the gateway.
         return _login_expired(envelope, created_nothing=False)
     return unproven(envelope)
+
+
+def question_error(envelope: Envelope) -> GatewayError:
+    """Say why a calculator or a data route gave no answer.
+
+    These take arguments that may be wrong, so a listed refusal of the request is a `Refused`:
+    asking again, or holding it against the broker's health, would make no sense.
+    """
+    if envelope.refuses_request:
+        return _refused(envelope, reason_of(envelope.message, ReasonCode.INVALID_ORDER))
+    return read_error(envelope)
 
 
 def read_error(envelope: Envelope) -> GatewayError:
@@ -160,24 +170,66 @@ def read_error(envelope: Envelope) -> GatewayError:
 
 def unproven(envelope: Envelope) -> BadAnswer:
     """Build the error for a whole answer that proves nothing, keeping the broker's words."""
-    reason = ReasonCode.BROKER_UNAVAILABLE
-    if envelope.http == 429:
+    reason, hint = ReasonCode.BROKER_UNAVAILABLE, ""
+    if envelope.http == _TOO_MANY:
         reason = ReasonCode.RATE_LIMITED
     elif envelope.code.upper() == "IA403" and _IP_MISMATCH.search(envelope.message):
-        reason = ReasonCode.IP_NOT_WHITELISTED
+        reason, hint = ReasonCode.IP_NOT_WHITELISTED, f": {_UNKNOWN_ADDRESS}"
+    elif envelope.code.upper() == "IA403" and _KEY_IS_DEAD.search(envelope.message):
+        hint = f": {_DEAD_KEY}"
     said = f" {envelope.code}" if envelope.code else ""
     known = order_id(envelope.data)
     named = f" (it names order {known})" if known else ""
     return BadAnswer(
-        f"m.Stock answered HTTP {envelope.http}{said}, which proves nothing{named}",
+        f"m.Stock answered HTTP {envelope.http}{said}, which proves nothing{named}{hint}",
         status=envelope.http,
         reason=reason,
         broker_code=envelope.code or None,
         broker_message=envelope.message or None,
+        retry_after_s=envelope.retry_after_s,
     )
 
 
-_VALIDATION = "ValidationProblem"
+def _normalised(
+    http: int, body: bytes, hide: Iterable[str], retry_after_s: float | None
+) -> Envelope:
+    if http == 405:
+        # Documented as "wrong verb, not placed"; the body may be a web server's page.
+        return Envelope(
+            http=http, good=False, code="", message="HTTP 405", data=None, has_data=False
+        )
+    value = decode_json(http, body)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, dict):
+        raise BadAnswer(f"HTTP {http}: the answer is not an m.Stock envelope", status=http)
+    status = value.get("status")
+    if isinstance(status, int) and not isinstance(status, bool):
+        return _validation_problem(http, status, value, hide)
+    word = str(status).strip().lower()
+    if word not in ("true", "success", "false", "error"):
+        raise BadAnswer(f"HTTP {http}: the answer has no status that is known", status=http)
+    return Envelope(
+        http=http,
+        good=word in ("true", "success"),
+        code=text(value, "errorcode") or text(value, "error_type"),
+        message=_words(text(value, "message"), hide),
+        data=value.get("data"),
+        has_data="data" in value,
+        retry_after_s=retry_after_s,
+    )
+
+
+_VALIDATION: Final = "ValidationProblem"
+_REQUEST_CODES: Final = frozenset({"IA400", "400", "IA404", "VERSIONEXCEPTION"})
+_UNKNOWN_ADDRESS: Final = (
+    "m.Stock does not know this address: save it as the key's Primary or Secondary IP "
+    "(the key itself is fine)"
+)
+_DEAD_KEY: Final = (
+    "the m.Stock API key is suspended or expired: renew it in the portal "
+    "(logging in again does not help)"
+)
 
 
 def _validation_problem(
@@ -214,15 +266,13 @@ def _forbidden(envelope: Envelope) -> GatewayError:
         return _refused(
             envelope,
             ReasonCode.IP_NOT_WHITELISTED,
-            "m.Stock does not know this address: save it as the key's Primary or Secondary IP "
-            "(the key itself is fine)",
+            _UNKNOWN_ADDRESS,
         )
     if _KEY_IS_DEAD.search(envelope.message):
         return _refused(
             envelope,
             ReasonCode.SESSION_EXPIRED,
-            "the m.Stock API key is suspended or expired: renew it in the portal "
-            "(logging in again does not help)",
+            _DEAD_KEY,
         )
     return unproven(envelope)
 
@@ -245,7 +295,3 @@ def _login_expired(envelope: Envelope, *, created_nothing: bool) -> LoginExpired
         broker_code=envelope.code or None,
         broker_message=envelope.message or None,
     )
-
-
-def _reason(words: str, otherwise: ReasonCode) -> ReasonCode:
-    return next((reason for pattern, reason in _REASONS if pattern.search(words)), otherwise)

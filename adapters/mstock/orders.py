@@ -32,11 +32,11 @@ _LARGEST_PRICE: Final = Decimal(10_000_000)
 
 def check(order: PlaceOrder) -> None:
     """Raise `Denied` for an order that m.Stock or this adapter cannot take."""
-    _check_contract(order.instrument)
+    check_contract(order.instrument)
     if not 10**14 <= order.broker_tag < 10**15:
         raise Denied("broker_tag must have 15 digits", reason=ReasonCode.INVALID_ORDER)
     _check_variety(order.order_type, amo=order.amo)
-    _check_product(order)
+    check_product(order.product, order.instrument)
     _check_prices(order)
     _check_quantity(order)
 
@@ -50,10 +50,37 @@ def check_modify(change: ModifyOrder) -> None:
     """
     if change.filled_quantity:
         raise NotSupported("m.Stock: a part-filled order cannot be modified safely; cancel it")
-    _check_contract(change.instrument)
+    check_contract(change.instrument)
     _check_variety(change.order_type, amo=change.amo)
     _check_prices(change)
     _check_quantity(change)
+
+
+def check_contract(instrument: Instrument) -> None:
+    """Raise `Denied` for a contract that cannot be traded here, or that m.Stock has no name for."""
+    if instrument.exchange not in CAPABILITIES.exchanges:
+        # Whether API users get these segments, and in which unit, is unproven (dossier 1, 9).
+        raise NotSupported(f"m.Stock: {instrument.exchange.value} is not proven through this API")
+    if instrument.type is InstrumentType.INDEX:
+        raise Denied("an index is quoted, not traded", reason=ReasonCode.INSTRUMENT_BLOCKED)
+    if not instrument.codes.get("token") or not instrument.codes.get("tradingsymbol"):
+        raise Denied(
+            f"{instrument.instrument} has no m.Stock token", reason=ReasonCode.INSTRUMENT_UNKNOWN
+        )
+
+
+def check_product(product: Product, instrument: Instrument) -> None:
+    """Raise `Denied` for a product that does not go with the segment."""
+    wants_derivative = product is Product.NRML
+    wants_cash = product in (Product.CNC, Product.MTF)
+    if (wants_derivative and not instrument.is_derivative) or (
+        wants_cash and instrument.is_derivative
+    ):
+        kind = "derivatives" if instrument.is_derivative else "cash"
+        raise Denied(
+            f"product {product.value} does not go with {kind}",
+            reason=ReasonCode.PRODUCT_NOT_ALLOWED,
+        )
 
 
 def modify_fields(change: ModifyOrder, stop_spelling: StopSpelling) -> dict[str, str]:
@@ -123,35 +150,10 @@ def _wire_type(order_type: OrderType, stop_spelling: StopSpelling) -> str:
     return stops.get(order_type, order_type.value)
 
 
-def _check_contract(instrument: Instrument) -> None:
-    if instrument.exchange not in CAPABILITIES.exchanges:
-        # Whether API users get these segments, and in which unit, is unproven (dossier 1, 9).
-        raise NotSupported(f"m.Stock: {instrument.exchange.value} is not proven through this API")
-    if instrument.type is InstrumentType.INDEX:
-        raise Denied("an index is quoted, not traded", reason=ReasonCode.INSTRUMENT_BLOCKED)
-    if not instrument.codes.get("token") or not instrument.codes.get("tradingsymbol"):
-        raise Denied(
-            f"{instrument.instrument} has no m.Stock token", reason=ReasonCode.INSTRUMENT_UNKNOWN
-        )
-
-
 def _check_variety(order_type: OrderType, *, amo: bool) -> None:
     if amo and order_type in _STOPS:
         # The one `variety` field can say AMO or STOPLOSS, not both (dossier 5.1).
         raise NotSupported("m.Stock: an after-market stop order cannot be expressed")
-
-
-def _check_product(order: PlaceOrder) -> None:
-    wants_derivative = order.product is Product.NRML
-    wants_cash = order.product in (Product.CNC, Product.MTF)
-    if (wants_derivative and not order.instrument.is_derivative) or (
-        wants_cash and order.instrument.is_derivative
-    ):
-        kind = "derivatives" if order.instrument.is_derivative else "cash"
-        raise Denied(
-            f"product {order.product.value} does not go with {kind}",
-            reason=ReasonCode.PRODUCT_NOT_ALLOWED,
-        )
 
 
 def _check_prices(order: PlaceOrder | ModifyOrder) -> None:

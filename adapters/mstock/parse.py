@@ -20,12 +20,12 @@ from adapters.mstock.constants import (
     IST,
     LIVE_STATUSES,
     NOT_FILLED_WORDS,
-    ORDER_TYPE_FROM_WIRE,
     STATUS,
     UNFILLABLE_STATUSES,
 )
-from adapters.mstock.envelope import Envelope, order_id, read_error, unproven, write_error
-from adapters.mstock.values import Row
+from adapters.mstock.envelope import Envelope, order_id, reason_of, unproven, write_error
+from adapters.mstock.rows import OrderRow, TradeRow, Word
+from adapters.mstock.values import Row, clean
 from adapters.sdk.errors import BadAnswer, GatewayError, LoginRefused, ReasonCode
 from adapters.sdk.models import (
     BrokerOrder,
@@ -160,31 +160,12 @@ def modified(envelope: Envelope, broker_order_id: str) -> Modified:
     return Modified(broker_order_id=broker_order_id, message=envelope.message or None)
 
 
-def rows(envelope: Envelope) -> list[Row]:
-    """Return the rows of a list answer; none where a *good* answer carries null or "None".
-
-    Raises:
-        LoginExpired: the session is dead.
-        BadAnswer: anything else that is not a list of objects.
-    """
-    if not envelope.proves_success:
-        raise read_error(envelope)
-    data = envelope.data
-    if isinstance(data, str) and data.strip().lower() == "none":
-        data = None
-    if data is None and envelope.has_data:
-        return []
-    if not isinstance(data, list) or not all(isinstance(row, Mapping) for row in data):
-        raise BadAnswer("m.Stock's list is not a list of objects", status=envelope.http)
-    return data
-
-
-def may_have_fills(order_rows: Iterable[Row]) -> bool:
+def may_have_fills(order_rows: Iterable[OrderRow]) -> bool:
     """Whether the trade book must be read before these orders can be told."""
     return any(_status(row).lower() not in UNFILLABLE_STATUSES for row in order_rows)
 
 
-def fills_by_order(trade_rows: Iterable[Row]) -> dict[str, Fills]:
+def fills_by_order(trade_rows: Iterable[TradeRow]) -> dict[str, Fills]:
     """Sum the trade book by order id.
 
     The book's own `filledshares` is not to be believed (dossier 5.5). A trade without an order
@@ -193,12 +174,12 @@ def fills_by_order(trade_rows: Iterable[Row]) -> dict[str, Fills]:
     totals: dict[str, Fills] = defaultdict(lambda: NO_FILLS)
     seen: set[tuple[str, str]] = set()
     for row in trade_rows:
-        owner = values.text(row, "ORDER_NUMBER")
-        units = values.quantity(row, "QUANTITY")
-        price = values.number(row, "PRICE")
-        if not owner or units is None or price is None:
+        owner = clean(row.ORDER_NUMBER)
+        units = values.units(clean(row.QUANTITY))
+        price = values.bounded(row.PRICE)
+        if not owner or units is None or units < 0 or price is None:
             raise BadAnswer("a row of m.Stock's trade book has no order id, quantity or price")
-        trade = values.text(row, "TRADE_NUMBER")
+        trade = clean(row.TRADE_NUMBER)
         if trade and (owner, trade) in seen:
             continue
         seen.add((owner, trade))
@@ -207,18 +188,18 @@ def fills_by_order(trade_rows: Iterable[Row]) -> dict[str, Fills]:
     return dict(totals)
 
 
-def book_orders(order_rows: Iterable[Row], fills: Mapping[str, Fills]) -> list[BrokerOrder]:
+def book_orders(order_rows: Iterable[OrderRow], fills: Mapping[str, Fills]) -> list[BrokerOrder]:
     """Turn the order book into orders. A row without id or quantity makes the read bad."""
     orders = []
     for row in order_rows:
-        broker_order_id = values.text(row, "orderid")
+        broker_order_id = clean(row.orderid)
         if not broker_order_id:
             raise BadAnswer("a row of m.Stock's order book has no order id")
         orders.append(order(row, broker_order_id, fills.get(broker_order_id, NO_FILLS)))
     return orders
 
 
-def details_row(detail_rows: list[Row], broker_order_id: str) -> Row | None:
+def details_row(detail_rows: list[OrderRow], broker_order_id: str) -> OrderRow | None:
     """Choose the row that tells the order's latest state, or None when there is none.
 
     The rows answer a question about one order, so they are about that order even where
@@ -226,11 +207,11 @@ def details_row(detail_rows: list[Row], broker_order_id: str) -> Row | None:
     (dossier 5.6): then the newest by time is taken, and no answer is given where that is not
     clear.
     """
-    ours = [row for row in detail_rows if values.text(row, "orderid") == broker_order_id]
+    ours = [row for row in detail_rows if clean(row.orderid) == broker_order_id]
     candidates = ours or detail_rows
     if len(candidates) <= 1:
         return candidates[0] if candidates else None
-    timed = [(_time(row), row) for row in candidates]
+    timed = [(_time(row, _status(row)), row) for row in candidates]
     known = [(at, row) for at, row in timed if at is not None]
     if len(known) == len(timed):
         newest = max(at for at, _ in known)
@@ -240,39 +221,45 @@ def details_row(detail_rows: list[Row], broker_order_id: str) -> Row | None:
     raise BadAnswer("m.Stock gave several rows for one order and no newest among them")
 
 
-def order(row: Row, broker_order_id: str, fills: Fills) -> BrokerOrder:
+def order(row: OrderRow, broker_order_id: str, fills: Fills) -> BrokerOrder:
     """Turn one row of the order book or of the order details into an order.
 
     Raises:
         BadAnswer: the row has no whole quantity.
     """
-    quantity = values.quantity(row, "quantity")
-    if quantity is None:
+    quantity = values.units(clean(row.quantity))
+    if quantity is None or quantity < 0:
         raise BadAnswer(f"m.Stock's order {broker_order_id} has no quantity")
-    order_type = ORDER_TYPE_FROM_WIRE.get(values.text(row, "ordertype").upper())
-    kind = values.text(row, "instrumenttype")
+    raw_state = _status(row)
+    order_type = contracts.order_type(clean(row.ordertype))
+    kind = clean(row.instrumenttype)
     is_priced = order_type not in (OrderType.MARKET, OrderType.SL_M)
     is_stop = order_type in _STOP_TYPES or order_type is None
+    state, message = _state(raw_state, order_type, quantity, fills), clean(row.text)
+    reason = None
+    if state is BrokerOrderState.REJECTED:
+        reason = reason_of(message, ReasonCode.EXCHANGE_REJECTED)
     return BrokerOrder(
         broker_order_id=broker_order_id,
-        state=_state(_status(row), order_type, quantity, fills),
-        raw_state=_status(row),
+        state=state,
+        raw_state=raw_state,
         codes=contracts.codes(
-            exchange=values.text(row, "exchange"), kind=kind, token=values.text(row, "symboltoken")
+            exchange=clean(row.exchange), kind=kind, token=clean(row.symboltoken)
         ),
-        side=contracts.side(values.text(row, "transactiontype")),
+        side=contracts.side(clean(row.transactiontype)),
         order_type=order_type,
-        product=contracts.product(values.text(row, "producttype"), kind),
+        product=contracts.product(clean(row.producttype), kind),
         quantity=quantity,
         filled_quantity=fills.quantity,
-        validity=contracts.validity(values.text(row, "duration")),
-        price=values.rupees(row, "price") if is_priced else None,
-        trigger_price=values.rupees(row, "triggerprice") if is_stop else None,
+        validity=contracts.validity(clean(row.duration)),
+        price=_rupees(row.price) if is_priced else None,
+        trigger_price=_rupees(row.triggerprice) if is_stop else None,
         average_price=fills.average_price,
-        broker_tag=values.broker_tag(row, "ordertag"),
+        broker_tag=values.tag(clean(row.ordertag)),
         exchange_order_id=_exchange_order_id(row, broker_order_id),
-        message=values.text(row, "text") or None,
-        placed_at=_time(row),
+        message=message or None,
+        reason=reason,
+        placed_at=_time(row, raw_state),
     )
 
 
@@ -297,19 +284,27 @@ def _token(found: str, envelope: Envelope) -> str:
     return found
 
 
-def _status(row: Row) -> str:
-    return values.text(row, "status") or values.text(row, "orderstatus")
+def _status(row: OrderRow) -> str:
+    return clean(row.status) or clean(row.orderstatus)
+
+
+def _rupees(word: Word) -> Decimal | None:
+    """Read a price; None for the "0" by which the broker says "no price"."""
+    return values.decimal(clean(word)) or None
 
 
 def _state(
     raw: str, order_type: OrderType | None, quantity: int, fills: Fills
 ) -> BrokerOrderState | None:
-    """Map a status by dossier 5.9; None for a word that is not known."""
+    """Map a status by dossier 5.9; None for a word that is not known, which is logged."""
     word = raw.lower()
     filled = fills.quantity
     if (known := STATUS.get(word)) is not None:
-        # Fills contradict these words: the row is older than the trade book, or not understood.
-        return None if filled and known in _NEVER_FILLED else known
+        if filled and known in _NEVER_FILLED:
+            # The row is older than the trade book, or not understood.
+            contracts.unrecognised("order status with fills", raw)
+            return None
+        return known
     if word in LIVE_STATUSES:
         if filled:
             all_filled = filled == quantity
@@ -317,29 +312,29 @@ def _state(
         if word == "pending" and order_type in _STOP_TYPES:
             return BrokerOrderState.TRIGGER_PENDING
         return BrokerOrderState.OPEN
-    if any(negation in word for negation in NOT_FILLED_WORDS):
-        return None
-    if "part" in word and ("trad" in word or "fill" in word):
-        return BrokerOrderState.PARTIALLY_FILLED
-    if word == "traded" or any(said in word for said in FILLED_WORDS):
-        all_filled = filled == quantity
-        return BrokerOrderState.FILLED if all_filled else BrokerOrderState.PARTIALLY_FILLED
+    if not any(negation in word for negation in NOT_FILLED_WORDS):
+        if "part" in word and ("trad" in word or "fill" in word):
+            return BrokerOrderState.PARTIALLY_FILLED
+        if word == "traded" or any(said in word for said in FILLED_WORDS):
+            all_filled = filled == quantity
+            return BrokerOrderState.FILLED if all_filled else BrokerOrderState.PARTIALLY_FILLED
+    contracts.unrecognised("order status", raw or "(none)")
     return None
 
 
-def _exchange_order_id(row: Row, broker_order_id: str) -> str | None:
+def _exchange_order_id(row: OrderRow, broker_order_id: str) -> str | None:
     """Read it; "0" until acknowledged, and in `orderid` in the details' sample (dossier 5.6)."""
-    found = values.text(row, "exchangeorderid")
+    found = clean(row.exchangeorderid)
     if found.strip("0"):
         return found
-    row_id = values.text(row, "orderid")
+    row_id = clean(row.orderid)
     return row_id if row_id and row_id != broker_order_id else None
 
 
-def _time(row: Row) -> datetime | None:
-    in_market_hours = not _status(row).lower().startswith("o-")
-    for key in ("updatetime", "exchorderupdatetime"):
-        found = values.moment(values.text(row, key), in_market_hours=in_market_hours)
+def _time(row: OrderRow, raw_state: str) -> datetime | None:
+    in_market_hours = not raw_state.lower().startswith("o-")
+    for word in (row.updatetime, row.exchorderupdatetime):
+        found = values.moment(clean(word), in_market_hours=in_market_hours)
         if found is not None:
             return found
     return None

@@ -20,11 +20,13 @@ from adapters.mstock.simulator_answers import (
     success,
     type_a_problem,
 )
+from adapters.mstock.simulator_data import DataDesk
 from adapters.mstock.simulator_login import LoginDesk
 from adapters.mstock.simulator_orders import OrderForm, read_modify_form, read_place_form
 from adapters.sdk.errors import ReasonCode
 from adapters.sdk.models import Exchange
 from adapters.sdk.simulator import (
+    IST,
     BrokerSimulator,
     CallKind,
     Clock,
@@ -61,6 +63,10 @@ class MstockSimulator(BrokerSimulator):
         otp_life_s: 180. attempts: wrong passwords before the account is locked, 10.
         ip_registered: false answers every call after login with the IP-mismatch IA403.
         key_valid: false answers as with a key that is suspended or expired.
+        pace_data: candles and the master are 429 within a second of each other (default: not).
+        refuse_unknown_tokens: one unknown token has the whole quote call refused (dossier 9).
+        candle_times: docs (default) or mocks, the two forms in which earlier days are written.
+        mock_hours: hourly candles are labelled as in the official mocks, 09:45 (dossier 8.2).
     """
 
     broker = "mstock"
@@ -79,6 +85,10 @@ class MstockSimulator(BrokerSimulator):
             "attempts",
             "ip_registered",
             "key_valid",
+            "pace_data",
+            "refuse_unknown_tokens",
+            "candle_times",
+            "mock_hours",
         }
     )
 
@@ -104,6 +114,7 @@ class MstockSimulator(BrokerSimulator):
             otp_life_s=int(self.options.get("otp_life_s", 180)),
             attempts=int(self.options.get("attempts", 10)),
         )
+        self.data = DataDesk(self)
         if self.login_kind == "totp":
             self.credentials = {**self.credentials, "totp_secret": TOTP_SECRET}
 
@@ -134,9 +145,13 @@ class MstockSimulator(BrokerSimulator):
             ("GET", "/orders", CallKind.BOOK, signed(self._orders)),
             ("POST", "/order/details", CallKind.ORDER, signed(self._details)),
             ("GET", "/tradebook", CallKind.TRADES, signed(self._tradebook)),
+            ("POST", "/trades", CallKind.TRADES, signed(self._trade_history)),
             ("GET", "/portfolio/positions", CallKind.READ, signed(self._positions)),
             ("GET", "/portfolio/holdings", CallKind.READ, signed(self._holdings_book)),
             ("POST", "/instruments/quote", CallKind.QUOTE, signed(self._quote)),
+            ("POST", "/instruments/historical", CallKind.QUOTE, signed(self._historical)),
+            ("POST", "/instruments/intraday", CallKind.QUOTE, signed(self._intraday)),
+            ("POST", "/margins/orders", CallKind.READ, signed(self._margins)),
             ("GET", "/instruments/OpenAPIScripMaster", CallKind.MASTER, signed(self._master)),
         )
         return [Route(verb, PREFIX + path, kind, handler) for verb, path, kind, handler in table]
@@ -172,11 +187,14 @@ class MstockSimulator(BrokerSimulator):
         try:
             return super().handle(request)
         except Rejected as rejected:
+            if rejected.what:
+                self.violation(request, rejected.what)
             return rejected.response
 
     def on_reset(self) -> None:
         self.ip_registered = self.key_valid = True
         self.desk.reset()
+        self.data.reset()
 
     # What comes before every call after login
 
@@ -216,9 +234,7 @@ class MstockSimulator(BrokerSimulator):
 
     def _holdings_book(self, request: SimRequest) -> SimResponse:
         held = self.engine.account.holdings
-        return success(
-            [rows.holding_row(one, self.engine.price(one.contract)) for one in held] or None
-        )
+        return success(rows.holding_rows(held, self.engine) or None)
 
     # Orders
 
@@ -315,35 +331,36 @@ class MstockSimulator(BrokerSimulator):
         trades = self.visible_trades(request)
         return success([rows.trade_row(trade, CLIENT_CODE) for trade in trades] or None)
 
+    def _trade_history(self, request: SimRequest) -> SimResponse:
+        body = json_body(request)
+        absent = [name for name in ("fromdate", "todate") if not isinstance(body.get(name), str)]
+        if absent:
+            raise missing(*absent)
+        trades = self.visible_trades(request)
+        return success(
+            [
+                rows.history_row(trade)
+                for trade in trades
+                if body["fromdate"] <= f"{trade.fill.at.astimezone(IST):%Y-%m-%d}" <= body["todate"]
+            ]
+        )
+
     # Data
 
     def _quote(self, request: SimRequest) -> SimResponse:
-        body = json_body(request)
-        asked = body.get("exchangeTokens")
-        if body.get("mode") not in ("OHLC", "LTP") or not isinstance(asked, Mapping):
-            raise missing("exchangeTokens")
-        fetched: list[dict[str, Any]] = []
-        unfetched: list[dict[str, Any]] = []
-        for exchange, tokens in asked.items():
-            for token in tokens:
-                contract = None
-                if exchange in Exchange.__members__ and str(token).isdigit():
-                    contract = self.universe.by_token(Exchange(exchange), int(token))
-                if contract is None:
-                    unfetched.append(
-                        {
-                            "exchange": exchange,
-                            "symbolToken": token,
-                            "message": "Invalid token",
-                            "errorCode": "IA400",
-                        }
-                    )
-                else:
-                    ohlc = body["mode"] == "OHLC"
-                    fetched.append(rows.quote_row(contract, self.engine, ohlc=ohlc))
-        return success({"fetched": fetched, "unfetched": unfetched})
+        return self.data.quote(request)
+
+    def _historical(self, request: SimRequest) -> SimResponse:
+        return self.data.historical(request)
+
+    def _intraday(self, request: SimRequest) -> SimResponse:
+        return self.data.intraday(request)
+
+    def _margins(self, request: SimRequest) -> SimResponse:
+        return self.data.margins(request)
 
     def _master(self, request: SimRequest) -> SimResponse:
+        self.data.keep_pace(request)
         stream = rows.master(self.universe.contracts(*_SEGMENTS))
         return SimResponse(200, stream, {"content-type": "application/json; charset=utf-8"})
 

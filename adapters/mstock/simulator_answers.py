@@ -11,11 +11,15 @@ _KEY_IS_DEAD = "API is suspended/expired for use. Please check your API subscrip
 
 
 class Rejected(Exception):
-    """The request is not taken; `response` says so in the broker's way."""
+    """The request is not taken; `response` says so in the broker's way.
 
-    def __init__(self, response: SimResponse) -> None:
+    `what` names the broken rule where the documents forbid the request, and is then counted.
+    """
+
+    def __init__(self, response: SimResponse, what: str = "") -> None:
         super().__init__("rejected")
         self.response = response
+        self.what = what
 
 
 def envelope(
@@ -54,12 +58,13 @@ def missing(*fields: str) -> Rejected:
         "traceId": "00-00000000000000000000000000000000-0000000000000000-00",
     }
     headers = {"content-type": "application/problem+json; charset=utf-8"}
-    return Rejected(SimResponse(400, body, headers))
+    what = f"missing or of the wrong type: {', '.join(fields)}"
+    return Rejected(SimResponse(400, body, headers), what)
 
 
 def invalid(message: str) -> Rejected:
     """Refuse a value as the gateway does."""
-    return Rejected(envelope("False", message, "IA400", None, http=400))
+    return Rejected(envelope("False", message, "IA400", None, http=400), message)
 
 
 def json_body(request: SimRequest) -> dict[str, Any]:

@@ -7,7 +7,7 @@ filled shares are not to be believed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -121,6 +121,24 @@ def trade_row(trade: Trade, client_id: str) -> dict[str, Any]:
     }
 
 
+def history_row(trade: Trade) -> dict[str, Any]:
+    """Build one row of `POST /trades`: lower-case keys, the exchange's order id, no date."""
+    order, fill, contract = trade.order, trade.fill, trade.order.contract
+    return {
+        "exchange": _BOOK_EXCHANGE.get(contract.exchange, contract.exchange.value),
+        "producttype": _PRODUCTS[order.product],
+        "tradingsymbol": contract.name,
+        "instrumenttype": "",
+        "symbolgroup": "",
+        "transactiontype": order.side.value,
+        "fillprice": _text(fill.price),
+        "fillsize": str(fill.quantity),
+        "orderid": order.exchange_order_id,
+        "fillid": fill.trade_id,
+        "filltime": f"{fill.at:%H:%M:%S}",
+    }
+
+
 def position_row(position: Position) -> dict[str, Any]:
     """Build one row of `GET /portfolio/positions`. All strings; amounts repeat the averages."""
     contract = position.contract
@@ -153,8 +171,14 @@ def position_row(position: Position) -> dict[str, Any]:
     }
 
 
-def holding_row(holding: Holding, last_price: Decimal) -> dict[str, Any]:
-    """Build one row of `GET /portfolio/holdings`. Numbers; the company's name as symbol."""
+def holding_rows(holdings: Iterable[Holding], engine: Engine) -> list[dict[str, Any]]:
+    """Build the rows of `GET /portfolio/holdings`, one of them for shares that were sold."""
+    made = [_holding_row(one, engine.price(one.contract)) for one in holdings]
+    return [*made, {**made[-1], **_SOLD}] if made else []
+
+
+def _holding_row(holding: Holding, last_price: Decimal) -> dict[str, Any]:
+    """Numbers; the company's name as symbol."""
     return {
         "tradingsymbol": holding.contract.name,
         "exchange": None,
@@ -174,6 +198,16 @@ def holding_row(holding: Holding, last_price: Decimal) -> dict[str, Any]:
         "profitandloss": 0,
         "pnlpercentage": 0,
     }
+
+
+_SOLD: Final = {
+    "tradingsymbol": "BANK OF MAHARASHTRA",
+    "isin": "INE457A01014",
+    "symboltoken": "11377",
+    "quantity": 0,
+    "realisedquantity": 0,
+    "t1quantity": 0,
+}
 
 
 def fund_row(funds: Funds) -> dict[str, str]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from adapters.mstock import parse
-from adapters.mstock.envelope import decode_envelope
+from adapters.mstock import parse, rows
+from adapters.mstock.envelope import Envelope, decode_envelope
 from adapters.mstock.simulator import MstockSimulator
 from adapters.sdk.models import BrokerOrderState
 from tests.mstock.support import TAG, desk
@@ -112,14 +112,14 @@ async def test_our_parsers_read_what_the_official_sdk_was_told(
     async with desk() as at:
         got = await drive(sdk_python, at.simulator, tmp_path)
 
-    def rows(name: str) -> list[parse.Row]:
-        return parse.rows(decode_envelope(200, json.dumps(got[name]).encode()))
+    def told(name: str) -> Envelope:
+        return decode_envelope(200, json.dumps(got[name]).encode())
 
-    (cancelled,) = parse.book_orders(rows("cancelled"), {})
+    (cancelled,) = parse.book_orders(rows.ORDERS.read(told("cancelled")), {})
     assert cancelled.state is BrokerOrderState.CANCELLED
-    details = parse.details_row(rows("details"), cancelled.broker_order_id)
+    details = parse.details_row(rows.ORDERS.read(told("details")), cancelled.broker_order_id)
     assert details is not None
     found = parse.order(details, cancelled.broker_order_id, parse.NO_FILLS)
     assert found.broker_tag == TAG
-    (fills,) = parse.fills_by_order(rows("trades")).values()
+    (fills,) = parse.fills_by_order(rows.TRADES.read(told("trades"))).values()
     assert fills.quantity == 10

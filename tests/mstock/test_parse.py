@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.mstock import parse
+from adapters.mstock import parse, rows
 from adapters.mstock.constants import IST
 from adapters.mstock.envelope import decode_envelope
 from adapters.sdk.errors import BadAnswer, LoginExpired, LoginRefused, ReasonCode, Refused
@@ -25,13 +25,17 @@ ORDER_ID = "21612611221476"
 
 
 def book() -> dict[str, BrokerOrder]:
-    fills = parse.fills_by_order(parse.rows(answer("get_tradebook")))
-    orders = parse.book_orders(parse.rows(answer("get_orders_every_status")), fills)
+    fills = parse.fills_by_order(rows.TRADES.read(answer("get_tradebook")))
+    orders = parse.book_orders(rows.ORDERS.read(answer("get_orders_every_status")), fills)
     return {order.broker_order_id[-2:]: order for order in orders}
 
 
-def row(**changes: Any) -> dict[str, Any]:
-    return {**parse.rows(answer("get_orders"))[0], **changes}
+def row(**changes: Any) -> rows.OrderRow:
+    return rows.ORDERS.of({**rows.list_of(answer("get_orders"))[0], **changes})
+
+
+def trade(**changes: Any) -> rows.TradeRow:
+    return rows.TRADES.of({**rows.list_of(answer("get_tradebook"))[0], **changes})
 
 
 def state(status: str, *, filled: int = 0, **changes: Any) -> BrokerOrderState | None:
@@ -161,7 +165,7 @@ def test_a_cancel_of_a_closed_order_is_refused() -> None:
 @pytest.mark.parametrize("data", [b"null", b'"None"', b'"none"', b"[]"])
 def test_a_good_answer_without_rows_is_an_empty_book(data: bytes) -> None:
     raw = b'{"status":"true","message":"SUCCESS","errorcode":"","data":%s}' % data
-    assert parse.rows(decode_envelope(200, raw)) == []
+    assert rows.list_of(decode_envelope(200, raw)) == []
 
 
 @pytest.mark.parametrize(
@@ -179,12 +183,12 @@ def test_a_good_answer_without_rows_is_an_empty_book(data: bytes) -> None:
 )
 def test_no_other_answer_is_an_empty_book(http: int, raw: bytes) -> None:
     with pytest.raises(BadAnswer):
-        parse.rows(decode_envelope(http, raw))
+        rows.list_of(decode_envelope(http, raw))
 
 
 def test_a_dead_session_is_not_an_empty_book() -> None:
     with pytest.raises(LoginExpired):
-        parse.rows(answer("ia401_http401"))
+        rows.list_of(answer("ia401_http401"))
 
 
 def test_the_book_reads_every_status_of_the_sample() -> None:
@@ -339,20 +343,19 @@ def test_a_row_without_an_order_id_makes_the_whole_read_bad() -> None:
 
 @pytest.mark.parametrize("missing", ["ORDER_NUMBER", "QUANTITY", "PRICE"])
 def test_a_trade_that_cannot_be_read_makes_the_whole_read_bad(missing: str) -> None:
-    trades = parse.rows(answer("get_tradebook"))
     with pytest.raises(BadAnswer):
-        parse.fills_by_order([{**trades[0], missing: None}])
+        parse.fills_by_order([trade(**{missing: None})])
 
 
 def test_a_trade_that_is_listed_twice_counts_once() -> None:
-    trades = parse.rows(answer("get_tradebook"))
+    trades = rows.TRADES.read(answer("get_tradebook"))
     fills = parse.fills_by_order([*trades, trades[0]])
     assert fills["21612611221479"].quantity == 3
 
 
 def test_the_details_echo_the_tag_and_keep_the_id_that_was_asked_for() -> None:
-    rows = parse.rows(answer("post_order_details"))
-    chosen = parse.details_row(rows, ORDER_ID)
+    details = rows.ORDERS.read(answer("post_order_details"))
+    chosen = parse.details_row(details, ORDER_ID)
     assert chosen is not None
     found = parse.order(chosen, ORDER_ID, parse.NO_FILLS)
     assert found.broker_order_id == ORDER_ID

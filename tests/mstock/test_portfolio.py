@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from adapters.mstock import parse, portfolio
+from adapters.mstock import portfolio, rows
 from adapters.mstock.constants import IST
-from adapters.mstock.envelope import decode_envelope
 from adapters.mstock.master import read_master
-from adapters.sdk.errors import BadAnswer, LoginExpired
+from adapters.sdk.errors import BadAnswer
 from adapters.sdk.models import BrokerPosition, BrokerTrade, Product, Side
 from tests.mstock.support import PAYLOADS, TAG, answer
 
@@ -19,13 +18,13 @@ MASTER = PAYLOADS / "get_instruments_OpenAPIScripMaster.json"
 INSTRUMENTS = {row.instrument: row for row in read_master([MASTER])}
 
 
-def trade(**changes: Any) -> dict[str, Any]:
-    return {**parse.rows(answer("get_tradebook"))[0], **changes}
+def trade(**changes: Any) -> rows.TradeRow:
+    return rows.TRADES.of({**rows.list_of(answer("get_tradebook"))[0], **changes})
 
 
 def position(**changes: Any) -> BrokerPosition:
-    row = {**parse.rows(answer("get_portfolio_positions"))[0], **changes}
-    (found,) = portfolio.positions([row])
+    row = {**rows.list_of(answer("get_portfolio_positions"))[0], **changes}
+    (found,) = portfolio.positions([rows.POSITIONS.of(row)])
     return found
 
 
@@ -92,62 +91,3 @@ def test_a_flat_position_that_was_carried_over_tells_no_profit() -> None:
 def test_a_position_without_its_quantity_makes_the_whole_read_bad(quantity: str | None) -> None:
     with pytest.raises(BadAnswer):
         position(netqty=quantity)
-
-
-def quote(raw: bytes) -> Any:
-    share = INSTRUMENTS["NSE:IDEA"]
-    return portfolio.quotes(decode_envelope(200, raw), [share], NOW).get("NSE:IDEA")
-
-
-def fetched(row: str) -> bytes:
-    return b'{"status":"true","data":{"fetched":[' + row.encode() + b'],"unfetched":[]}}'
-
-
-def test_a_quote_is_read_by_its_digits() -> None:
-    got = quote(
-        fetched('{"exchange":"NSE","symbolToken":"14366","ltp":6.15,"open":6.1,"close":6.05}')
-    )
-    assert (got.last_price, got.open, got.close) == (
-        Decimal("6.15"),
-        Decimal("6.1"),
-        Decimal("6.05"),
-    )
-    assert got.high is None
-    assert got.as_of == NOW
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        '{"exchange":"BSE","symbolToken":"14366","ltp":6.15}',
-        '{"exchange":"NSE","symbolToken":"3045","ltp":6.15}',
-        '{"exchange":"NSE","symbolToken":"14366","ltp":0}',
-        '{"exchange":"NSE","symbolToken":"14366","ltp":-1}',
-        '{"exchange":"NSE","symbolToken":"14366","ltp":null}',
-        "null",
-    ],
-)
-def test_what_is_no_price_of_the_instrument_is_missing(row: str) -> None:
-    assert quote(fetched(row)) is None
-
-
-@pytest.mark.parametrize(
-    "raw", [b'{"status":"true","data":null}', b'{"status":"true","data":{"fetched":null}}']
-)
-def test_quotes_of_another_shape_are_a_bad_answer(raw: bytes) -> None:
-    with pytest.raises(BadAnswer):
-        quote(raw)
-
-
-def test_a_dead_session_has_no_quotes() -> None:
-    with pytest.raises(LoginExpired):
-        portfolio.quotes(answer("ia401_http401"), [], NOW)
-
-
-def test_quotes_are_asked_for_by_segment_in_batches() -> None:
-    names = ("NSE:IDEA", "BSE:ACC", "NSE:ACC")
-    asked = [INSTRUMENTS[name] for name in names]
-    assert list(portfolio.quote_requests(asked, 2)) == [
-        {"NSE": ["14366"], "BSE": ["500410"]},
-        {"NSE": ["22"]},
-    ]

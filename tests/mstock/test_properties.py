@@ -14,17 +14,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.mstock import parse, portfolio
+from adapters.mstock import margins, market, parse, portfolio, rows
 from adapters.mstock.constants import IST
 from adapters.mstock.envelope import Envelope, decode_envelope
 from adapters.mstock.master import instrument, read_master
+from adapters.mstock.values import bounded, clean
 from adapters.sdk.errors import GatewayError
+from adapters.sdk.models import Interval
 from tests.mstock.support import PAYLOADS, payload
 
 NAMES = sorted(
     path.stem for path in PAYLOADS.glob("*.json") if "OpenAPIScripMaster" not in path.stem
 )
 INSTRUMENTS = list(read_master([PAYLOADS / "get_instruments_OpenAPIScripMaster.json"]))
+LONG_AGO = datetime(1990, 1, 1, tzinfo=IST)
+LATER = datetime(2090, 1, 1, tzinfo=IST)
 STATUSES = st.sampled_from([200, 201, 302, 400, 401, 403, 404, 405, 429, 500, 502])
 SCALARS = st.one_of(
     st.none(),
@@ -42,22 +46,35 @@ JSON = st.recursive(
 
 
 def _book(envelope: Envelope) -> None:
-    parse.book_orders(parse.rows(envelope), {})
+    parse.book_orders(rows.ORDERS.read(envelope), {})
 
 
 def _details(envelope: Envelope) -> None:
-    row = parse.details_row(parse.rows(envelope), "1")
+    row = parse.details_row(rows.ORDERS.read(envelope), "1")
     if row is not None:
         parse.order(row, "1", parse.Fills(1, Decimal(1)))
 
 
 def _fills(envelope: Envelope) -> None:
-    for fills in parse.fills_by_order(parse.rows(envelope)).values():
+    for fills in parse.fills_by_order(rows.TRADES.read(envelope)).values():
         assert fills.average_price is None or fills.quantity
 
 
 def _quotes(envelope: Envelope) -> None:
-    portfolio.quotes(envelope, INSTRUMENTS, datetime.now(IST))
+    market.quotes(envelope, INSTRUMENTS, datetime.now(IST))
+
+
+def _holdings(envelope: Envelope) -> None:
+    for holding in portfolio.holdings(rows.list_of(envelope)):
+        assert holding.quantity > 0
+
+
+def _candles(envelope: Envelope) -> None:
+    for interval in (Interval.M5, Interval.D1):
+        found = market.candles(envelope, interval, LONG_AGO, LATER)
+        assert [one.at for one in found] == sorted({one.at for one in found})
+        for candle in market.day_of(found):
+            assert candle.low <= candle.high
 
 
 PARSERS: list[Callable[[Envelope], Any]] = [
@@ -70,9 +87,13 @@ PARSERS: list[Callable[[Envelope], Any]] = [
     _details,
     _fills,
     lambda envelope: parse.modified(envelope, "1"),
-    lambda envelope: portfolio.trades(parse.rows(envelope)),
-    lambda envelope: portfolio.positions(parse.rows(envelope)),
+    lambda envelope: portfolio.trades(rows.TRADES.read(envelope)),
+    lambda envelope: portfolio.positions(rows.POSITIONS.read(envelope)),
     _quotes,
+    _holdings,
+    lambda envelope: portfolio.funds(rows.list_of(envelope)),
+    lambda envelope: margins.margin(envelope, 1),
+    _candles,
 ]
 
 
@@ -120,6 +141,50 @@ def test_a_payload_with_other_values_parses_or_raises_our_error(
         return data.draw(SCALARS) if data.draw(st.booleans()) else node
 
     _parse_all(200, json.dumps(change(value)).encode())
+
+
+KINDS = st.sampled_from(
+    [
+        (rows.ORDERS, "get_orders_every_status"),
+        (rows.ORDERS, "post_order_details"),
+        (rows.TRADES, "get_tradebook"),
+        (rows.POSITIONS, "get_portfolio_positions"),
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(KINDS, st.data())
+def test_rows_that_are_decoded_fast_are_those_of_the_slow_way(
+    kind: tuple[rows.RowType[Any], str], data: st.DataObject
+) -> None:
+    rowtype, name = kind
+    value = json.loads(payload(name))
+    odd = SCALARS | st.sampled_from([" 7 ", " NSE", 0, 12, -3, 6.1, "6.10", "NONE", [], {}])
+    for row in value["data"]:
+        for key in row:
+            if not data.draw(st.integers(0, 9)):
+                row[key] = data.draw(odd)
+    for key in ("status", "errorcode"):
+        if not data.draw(st.integers(0, 4)):
+            value[key] = data.draw(odd | st.sampled_from(["true", "True", True, "", None]))
+    body = json.dumps(value).encode()
+
+    def words(envelope: Callable[[], Envelope]) -> list[Any]:
+        read = rowtype.read(envelope())
+        return [[_plain(getattr(row, field)) for field in row.__struct_fields__] for row in read]
+
+    try:
+        slow = words(lambda: decode_envelope(200, body))
+    except GatewayError as error:
+        with pytest.raises(type(error)):
+            words(lambda: rowtype.decode(200, body))
+        return
+    assert slow == words(lambda: rowtype.decode(200, body))
+
+
+def _plain(value: Any) -> Any:
+    return bounded(value) if isinstance(value, Decimal) else clean(value)
 
 
 @given(STATUSES, JSON)
