@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from adapters.fyers.constants import ORDER_TYPE_FROM_WIRE, PRODUCT_FROM_WIRE, SIDE_FROM_WIRE
+from adapters.fyers.simulator_answers import Invalid, choice, number, text, whole
 from adapters.fyers.simulator_rows import RMS_MESSAGE
 from adapters.fyers.simulator_symbols import Symbols
 from adapters.sdk.errors import ReasonCode
@@ -21,31 +22,22 @@ _WITH_STOP: Final = frozenset({OrderType.SL, OrderType.SL_M})
 _UNCHANGEABLE: Final = frozenset({"symbol", "side", "productType", "validity", "orderTag"})
 
 
-class Invalid(Exception):
-    """A body that Fyers refuses with a code of its own, creating nothing."""
-
-    def __init__(self, message: str, code: int = -50) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
-
-
 def read_new_order(body: Any, symbols: Symbols, client_id: str) -> NewOrder:
     """Read a place body as strictly as the dossier describes it (5.2). Raises `Invalid`."""
     if not isinstance(body, dict):
         raise Invalid("Invalid input")
-    contract = symbols.find(_text(body, "symbol"))
+    contract = symbols.find(text(body, "symbol"))
     if contract is None:
         raise Invalid("Invalid symbol", code=-300)
-    order_type = _choice(body, "type", ORDER_TYPE_FROM_WIRE)
-    side = _choice(body, "side", SIDE_FROM_WIRE)
-    product = PRODUCT_FROM_WIRE.get(_text(body, "productType"))
+    order_type = choice(body, "type", ORDER_TYPE_FROM_WIRE)
+    side = choice(body, "side", SIDE_FROM_WIRE)
+    product = PRODUCT_FROM_WIRE.get(text(body, "productType"))
     if product is None:
         raise Invalid("Invalid input: productType")
-    if _text(body, "validity") not in ("DAY", "IOC"):
+    if text(body, "validity") not in ("DAY", "IOC"):
         raise Invalid("Invalid input: validity")
-    quantity, disclosed = _whole(body, "qty"), _whole(body, "disclosedQty")
-    limit, stop = _number(body, "limitPrice"), _number(body, "stopPrice")
+    quantity, disclosed = whole(body, "qty"), whole(body, "disclosedQty")
+    limit, stop = number(body, "limitPrice"), number(body, "stopPrice")
     if quantity <= 0 or not 0 <= disclosed <= quantity:
         raise Invalid("Invalid input: qty")
     if disclosed and contract.is_derivative:
@@ -78,14 +70,14 @@ def read_changes(body: dict[str, Any], order: SimOrder) -> dict[str, Any]:
     What the order would become is held to the rules of placing. Raises `Invalid`.
     """
     contract = order.contract
-    order_type = _choice(body, "type", ORDER_TYPE_FROM_WIRE)
+    order_type = choice(body, "type", ORDER_TYPE_FROM_WIRE)
     changes: dict[str, Any] = {"order_type": order_type}
     if "qty" in body:
-        changes["quantity"] = _whole(body, "qty")
+        changes["quantity"] = whole(body, "qty")
         if changes["quantity"] <= 0:
             raise Invalid("Invalid input: qty")
     if "disclosedQty" in body:
-        disclosed = changes["disclosed_quantity"] = _whole(body, "disclosedQty")
+        disclosed = changes["disclosed_quantity"] = whole(body, "disclosedQty")
         quantity = changes.get("quantity", order.quantity)
         if not 0 <= disclosed <= quantity or (disclosed and contract.is_derivative):
             raise Invalid("Invalid input: disclosedQty")
@@ -120,20 +112,20 @@ def with_rms_message(
     whose = f" for C-{client_id} [FYERS_RISK_CUG]"
     if refusal.reason is ReasonCode.MARGIN_SHORT:
         short = new.quantity * (new.price or last_price) - available
-        text = f"RED:Margin Shortfall:INR {short:,.2f} Available:INR {available:,.2f}{whose}"
+        words = f"RED:Margin Shortfall:INR {short:,.2f} Available:INR {available:,.2f}{whose}"
     elif refusal.reason is ReasonCode.PRICE_BAND:
-        text = (
+        words = (
             f"RED:RULE:{{Check circuit limit}}Current:INR {new.price}"
             f" LowerCircuit:INR {contract.lower_price} UpperCircuit:INR {contract.upper_price}"
             f"{whose}"
         )
     elif refusal.reason is ReasonCode.FREEZE_QUANTITY:
-        text = f"RED:Freeze qty Set:{contract.freeze_quantity} Current:{new.quantity}{whose}"
+        words = f"RED:Freeze qty Set:{contract.freeze_quantity} Current:{new.quantity}{whose}"
     elif refusal.reason is ReasonCode.MARKET_CLOSED:
-        text = "RED:Markets are closed right now"
+        words = "RED:Markets are closed right now"
     else:
         raise Invalid(refusal.message)
-    return msgspec.structs.replace(new, extra={**new.extra, RMS_MESSAGE: text})
+    return msgspec.structs.replace(new, extra={**new.extra, RMS_MESSAGE: words})
 
 
 def _check_product(product: Product, contract: Contract) -> None:
@@ -172,33 +164,5 @@ def _changed_price(
     body: dict[str, Any], name: str, current: Decimal | None, is_wanted: bool
 ) -> Decimal:
     if name in body:
-        return _number(body, name)
+        return number(body, name)
     return current if is_wanted and current is not None else Decimal(0)
-
-
-def _text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str):
-        raise Invalid(f"Invalid input: {name}")
-    return value
-
-
-def _whole(body: dict[str, Any], name: str) -> int:
-    value = body.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise Invalid(f"Invalid input: {name}")
-    return value
-
-
-def _number(body: dict[str, Any], name: str) -> Decimal:
-    value = body.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
-        raise Invalid(f"Invalid input: {name}")
-    return Decimal(str(value))
-
-
-def _choice(body: dict[str, Any], name: str, choices: dict[int, Any]) -> Any:
-    value = body.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value not in choices:
-        raise Invalid(f"Invalid input: {name}")
-    return choices[value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from adapters.fyers.constants import ORDER_TYPE_TO_WIRE, PRODUCT_TO_WIRE, SIDE_TO_WIRE
@@ -97,8 +97,17 @@ def trade_row(trade: Trade, client_id: str) -> dict[str, Any]:
     }
 
 
-def position_row(position: Position, number: int, last_price: Decimal) -> dict[str, Any]:
-    """Write one row of `netPositions` (dossier 7.1)."""
+class Carried(NamedTuple):
+    """What of a position is of earlier days."""
+
+    bought: int = 0
+    sold: int = 0
+
+
+def position_row(
+    position: Position, number: int, last_price: Decimal, carried: Carried
+) -> dict[str, Any]:
+    """Write one row of `netPositions`; the quantities bought and sold are of all days (7.1)."""
     symbol, product = ticker(position.contract), PRODUCT_TO_WIRE[position.product]
     net = position.quantity
     unrealised = position.unrealised(last_price) if net else _ZERO
@@ -126,16 +135,24 @@ def position_row(position: Position, number: int, last_price: Decimal) -> dict[s
         **_place(position.contract),
         "ltp": last_price,
         "fyToken": fy_token(position.contract),
-        "dayBuyQty": position.buy_quantity,
-        "daySellQty": position.sell_quantity,
-        "cfBuyQty": 0,
-        "cfSellQty": 0,
+        "dayBuyQty": position.buy_quantity - carried.bought,
+        "daySellQty": position.sell_quantity - carried.sold,
+        "cfBuyQty": carried.bought,
+        "cfSellQty": carried.sold,
         "slNo": number,
     }
 
 
-def holding_row(holding: Holding, number: int, last_price: Decimal) -> dict[str, Any]:
-    """Write one row of `holdings` (dossier 7.2)."""
+def holding_row(
+    holding: Holding,
+    number: int,
+    last_price: Decimal,
+    *,
+    sold: int = 0,
+    pledged: int = 0,
+    kind: str = "HLD",
+) -> dict[str, Any]:
+    """Write one row of `holdings`; `sold` is what today's sells took of it (dossier 7.2)."""
     contract = holding.contract
     return {
         "symbol": ticker(contract),
@@ -143,15 +160,15 @@ def holding_row(holding: Holding, number: int, last_price: Decimal) -> dict[str,
         "fyToken": fy_token(contract),
         **_place(contract),
         "id": number,
-        "holdingType": "HLD",
+        "holdingType": kind,
         "quantity": holding.quantity,
-        "remainingQuantity": holding.quantity,
+        "remainingQuantity": max(0, holding.quantity - sold),
         "qty_t1": holding.t1_quantity,
         "costPrice": holding.average_price,
         "marketVal": last_price * holding.quantity,
         "ltp": last_price,
         "pl": (last_price - holding.average_price) * holding.quantity,
-        "collateralQuantity": 0,
+        "collateralQuantity": pledged,
         "remainingPledgeQuantity": -1,
     }
 
@@ -208,13 +225,8 @@ def depth_row(contract: Contract, last_price: Decimal) -> dict[str, Any]:
     return {
         "totalbuyqty": 5000,
         "totalsellqty": 5000,
-        "bids": [
-            {"price": last_price - level * tick, "volume": 1000, "ord": 5} for level in range(5)
-        ],
-        "ask": [
-            {"price": last_price + (level + 1) * tick, "volume": 1000, "ord": 5}
-            for level in range(5)
-        ],
+        "bids": _side(last_price, -tick) if contract.is_tradable else [],
+        "ask": _side(last_price + tick, tick) if contract.is_tradable else [],
         "o": contract.price,
         "h": max(contract.price, last_price),
         "l": min(contract.price, last_price),
@@ -227,13 +239,23 @@ def depth_row(contract: Contract, last_price: Decimal) -> dict[str, Any]:
         "chp": round((last_price - contract.price) * 100 / contract.price, 2),
         "lower_ckt": contract.lower_price,
         "upper_ckt": contract.upper_price,
-        "oi": 0,
-        "pdoi": 0,
+        "oi": contract.lot_size * 1000 if contract.is_derivative else 0,
+        "pdoi": contract.lot_size * 900 if contract.is_derivative else 0,
         "oipercent": 0,
-        "oiflag": False,
+        "oiflag": contract.is_derivative,
         "expiry": "",
         "tick_Size": tick,
     }
+
+
+def _side(best: Decimal, step: Decimal) -> list[dict[str, Any]]:
+    """Write five levels away from the best; below zero there is none."""
+    prices = (best + level * step for level in range(5))
+    return [
+        {"price": price, "volume": 1000 - 100 * level, "ord": 5}
+        for level, price in enumerate(prices)
+        if price > 0
+    ]
 
 
 def _place(contract: Contract) -> dict[str, int]:
