@@ -107,7 +107,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     `ours` says whether a leg is meant; `elsewhere` whether orders that are not ours are, too.
     `unsent`: legs that were not sent yet are to end as well (a kill switch stops those itself).
-    `only`: nothing but the order that the broker calls this.
+    `only`: nothing but the order that the broker calls this. `instruments`, where there are any,
+    narrow as `instrument` does.
     """
 
     ours: Callable[[LiveLeg], bool]
@@ -115,6 +116,14 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     instrument: str | None = None
     unsent: bool = False
     only: str | None = None
+    instruments: frozenset[str] = frozenset()
+
+    def covers(self, instrument: str | None) -> bool:
+        """Whether orders in the instrument are meant; one that is not told may be a meant one."""
+        if instrument is None:
+            return True
+        named = not self.instruments or instrument in self.instruments
+        return named and self.instrument in (None, instrument)
 
 
 class Canceller:
@@ -197,7 +206,7 @@ class Canceller:
         return [
             leg
             for leg in account.moving.values()
-            if selection.instrument in (None, leg.record.instrument) and selection.ours(leg)
+            if selection.covers(leg.record.instrument) and selection.ours(leg)
         ]
 
     async def _note_legs(
@@ -230,8 +239,7 @@ class Canceller:
             elif row.broker_order_id not in claimed and selection.elsewhere:
                 contract = await self._name_contract(account, row.codes)
                 name = contract.instrument if contract else row.instrument
-                # Where the row does not tell its contract, it may be the one that is meant.
-                if selection.instrument in (None, name) or name is None:
+                if selection.covers(name):
                     found.append(row)
         return found
 

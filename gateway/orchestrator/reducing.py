@@ -92,6 +92,14 @@ class Reducer:
                 positions_age_ms=age_ms,
             )
 
+    async def fresh(self, session: Session) -> Seen:
+        """Look at the account now, whatever was seen before. Raises as the reads do."""
+        return await self._read(session)
+
+    def spoken_for(self, seen: Seen, instrument: Instrument, side: Side, product: Product) -> int:
+        """How much of a position open or unproven orders of that side may still take."""
+        return self._reserved(seen, instrument, side, product, "")
+
     async def _read(self, session: Session) -> Seen:
         account = self._account
         at, finished = time.monotonic(), account.finished_count

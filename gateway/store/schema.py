@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -96,6 +96,12 @@ CREATE TABLE snapshots (
 CREATE TABLE snapshots_missed (
     account TEXT NOT NULL, day TEXT NOT NULL, why TEXT NOT NULL,
     PRIMARY KEY (account, day)
+) WITHOUT ROWID;
+""",
+    3: """
+CREATE TABLE closes (
+    close_id TEXT PRIMARY KEY, client TEXT NOT NULL, created_us INTEGER NOT NULL,
+    data BLOB NOT NULL, outcome BLOB
 ) WITHOUT ROWID;
 """,
 }

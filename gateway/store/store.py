@@ -16,12 +16,13 @@ import apsw
 import msgspec
 
 from gateway.orders.basket import Basket
+from gateway.orders.close import Close, CloseOutcome
 from gateway.orders.records import Leg, Order
 from gateway.orders.states import LegState
 from gateway.orders.times import now_us
 from gateway.secrets.api_keys import ApiKey
 from gateway.secrets.sealing import Keyring
-from gateway.store import baskets, journal, kill, sealed
+from gateway.store import baskets, closes, journal, kill, sealed
 from gateway.store.audit import AuditChain, AuditRow, RowFilter, first_bad_row, last_seq, rows_after
 from gateway.store.emergency import EmergencyLog
 from gateway.store.journal import Existing, LegEvent, OrderFilter
@@ -104,6 +105,19 @@ class Store:
 
     async def load_basket(self, basket_id: str) -> Basket | None:
         return await self.read(lambda c: baskets.load_basket(c, basket_id))
+
+    def insert_close(self, close: Close, actor: dict[str, Any]) -> asyncio.Future[Existing | None]:
+        """Write a request to close and claim its key; as `insert_basket`."""
+        return self.write(lambda c: closes.insert_close(c, self._chain, close, actor))
+
+    def finish_close(self, close_id: str, outcome: CloseOutcome) -> asyncio.Future[None]:
+        at = now_us()
+        return self.write(lambda c: closes.finish_close(c, self._chain, close_id, outcome, at))
+
+    async def load_close(
+        self, close_id: str
+    ) -> tuple[Close, CloseOutcome | None, list[str]] | None:
+        return await self.read(lambda c: closes.load_close(c, close_id))
 
     def update_leg(self, leg: Leg, old: LegState, event: LegEvent) -> asyncio.Future[None]:
         """Write a leg's change with its audit row.
