@@ -1,6 +1,6 @@
 """The one registry of brokers: every adapter offered under `brokergate.adapters`.
 
-The three of this project are named here as well, so that a frozen binary, which has no
+Those of this project are named here as well, so that a frozen binary, which has no
 package metadata, finds them too.
 """
 
@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from adapters.sdk.interface import AdapterPlugin
 
 GROUP = "brokergate.adapters"
-_BUILT_IN = ("fyers", "mstock", "hdfc")
+_BUILT_IN = ("fyers", "mstock", "hdfc", "paper")
 
 
 def load_plugins() -> dict[str, AdapterPlugin]:

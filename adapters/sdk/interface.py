@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -140,7 +141,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     `orders_per_second`: place, modify and cancel, per exchange. `limits`: the broker's further
     windows. `quote_batch`: instruments per call that `quotes` makes. `features`: what is left
     out is not offered. `candle_days`: for each interval that the broker has, how many days of it
-    one call of `candles` may ask for.
+    one call of `candles` may ask for. `practice`: no money moves here, the adapter is the broker
+    itself; its instruments and prices are those of the account named by `quotes_from`, if any.
     """
 
     hosts: dict[str, str]
@@ -159,6 +161,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     quote_batch: int = 50
     book_min_gap_s: float = 0.5
     code_keys: tuple[str, ...] = ()
+    practice: bool = False
     comparable_fields: tuple[str, ...] = (
         "codes",
         "side",
@@ -174,12 +177,43 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         return self.features.get(feature) is Support.SUPPORTED
 
 
+class BorrowedMarket(Protocol):
+    """The market that an account without one of its own is lent: another account's.
+
+    Instruments go by canonical id. Every call may raise `Denied`, where the lender is not logged
+    in or lacks it, `NotSent` and `OutcomeUnknown`; never `LoginExpired`.
+    """
+
+    async def quotes(self, instruments: Sequence[str]) -> dict[str, BrokerQuote]:
+        """Read prices. What the lender does not list or price is missing from the answer."""
+        ...
+
+    async def depth(self, instrument: str) -> BrokerDepth | None:
+        """As `Adapter.depth`."""
+        ...
+
+    async def candles(
+        self, instrument: str, interval: Interval, start: datetime, end: datetime
+    ) -> list[Candle]:
+        """As `Adapter.candles`."""
+        ...
+
+    async def copy_instruments(self, path: Path) -> int:
+        """Write the lender's instruments, a JSON object per line by ascending canonical id.
+
+        Returns how many; a name that could mean two contracts is left out.
+        """
+        ...
+
+
 class AdapterContext(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway tells an adapter about its account.
 
     `base_urls` holds every host of `Capabilities.hosts`, overrides applied, no trailing slash.
     `ca_file` is a PEM bundle to trust instead of the system's (tests, private proxies).
-    `login` is one of `Capabilities.login_kinds`.
+    `login` is one of `Capabilities.login_kinds`. `state_dir` is a folder for what the adapter has
+    to keep over a restart; it may not exist yet, and nothing else uses it. None: nothing can be
+    kept. `market` and `practice_cash` (rupees) are for practice, see `Capabilities.practice`.
     """
 
     account: str
@@ -190,6 +224,9 @@ class AdapterContext(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 3.0
     answer_timeout_s: float = 10.0
     read_timeout_s: float = 7.0
+    state_dir: Path | None = None
+    market: BorrowedMarket | None = None
+    practice_cash: Decimal | None = None
 
 
 class SendGate(Protocol):

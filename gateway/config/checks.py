@@ -38,6 +38,7 @@ def find_mistakes(
         yield from _account(account, path, brokers)
         if account.quotes_from is not None and account.quotes_from not in ids:
             yield _unknown_account((*path, "quotes_from"), account.quotes_from, ids)
+        yield from _practice(account, path, settings, brokers)
     for group, members in settings.groups.items():
         yield from _id(group, ("groups", group), "group name")
         if not members:
@@ -110,6 +111,25 @@ def _account(
             yield place, problem, f"Use one of {hosts}" if hosts else "Leave it out"
         if complaint := _complaint_about_url(url):
             yield place, *complaint
+
+
+def _practice(
+    account: Account, path: Path, settings: Settings, brokers: Mapping[str, Capabilities]
+) -> Iterator[Finding]:
+    practising = {
+        each.id
+        for each in settings.accounts
+        if each.broker in brokers and brokers[each.broker].practice
+    }
+    if account.practice_cash is not None and account.id not in practising:
+        problem = f"{account.broker} trades with real money"
+        yield (*path, "practice_cash"), problem, "Remove it; only practice accounts begin with it"
+    # Made-up prices must never decide about real money, nor a market be lent in a circle.
+    if account.quotes_from in practising:
+        problem = (
+            f"{_quoted(account.quotes_from or '')} is a practice account without prices of its own"
+        )
+        yield (*path, "quotes_from"), problem, "Name an account at a real broker"
 
 
 def _complaint_about_url(url: str) -> tuple[str, str] | None:

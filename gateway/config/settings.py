@@ -29,6 +29,7 @@ def _ip_address(text: str) -> str:
 
 _IpAddress = Annotated[str, AfterValidator(_ip_address)]
 _Percent = Annotated[Decimal, Field(gt=0, le=50)]
+_Cash = Annotated[Decimal, Field(gt=0, le=1_000_000_000_000)]
 _Multiplier = Annotated[Decimal, Field(ge=0)]
 
 
@@ -100,7 +101,10 @@ class ProtectBand(_Section):
 
 
 class Account(_Section):
-    """One broker login. Without `login` the adapter's first kind; `base_urls` only overrides."""
+    """One broker login. Without `login` the adapter's first kind; `base_urls` only overrides.
+
+    `practice_cash`: the rupees that a practice account begins with.
+    """
 
     id: str
     broker: str
@@ -116,6 +120,7 @@ class Account(_Section):
     market_orders: Literal["protect", "reject", "pass"] = "protect"
     protect_band: ProtectBand = ProtectBand()
     quotes_from: str | None = None
+    practice_cash: _Cash | None = None
 
 
 class Settings(_Section):

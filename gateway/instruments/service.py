@@ -114,8 +114,24 @@ class InstrumentService:
     async def refresh(self, brokers: list[str] | None = None) -> dict[str, object]:
         """Fetch masters again, side by side; answers rows or the reason per broker."""
         wanted = brokers or sorted({account.broker for account in self._accounts.values()})
-        results = await asyncio.gather(*(self._refresh(broker) for broker in wanted))
-        return dict(zip(wanted, results, strict=True))
+        copied = self._copied(wanted)
+        own = [broker for broker in wanted if broker not in copied]
+        done: dict[str, object] = {}
+        # Whoever copies another's list goes after it.
+        for part in (own, copied):
+            results = await asyncio.gather(*(self._refresh(broker) for broker in part))
+            done.update(zip(part, results, strict=True))
+        return done
+
+    def _copied(self, brokers: list[str]) -> list[str]:
+        """Those of the brokers, and of the ones that copy a list of theirs, that copy one."""
+        copied = set()
+        for account in self._accounts.values():
+            if account.plugin.capabilities.practice:
+                lender = self._accounts.get(account.policy.quotes_from or "")
+                if account.broker in brokers or (lender and lender.broker in brokers):
+                    copied.add(account.broker)
+        return sorted(copied)
 
     async def loaded(self) -> dict[str, object]:
         return {
@@ -144,10 +160,30 @@ class InstrumentService:
 
     async def _load(self, account: Account) -> int:
         with tempfile.TemporaryDirectory(prefix="master-", dir=self._data_dir) as folder:
-            files = await account.adapter.download_master(account.session, Path(folder))
+            files = await self._download(account, Path(folder))
             rows = account.adapter.read_master(files)
             keys = account.plugin.capabilities.code_keys
             return await self._store.replace(account.broker, rows, keys)
+
+    async def _download(self, account: Account, folder: Path) -> list[Path]:
+        """Fetch the broker's files; of a practice broker, those of each of its accounts.
+
+        Practice accounts may copy different brokers. A list that cannot be copied yet is no
+        reason to go without the others.
+        """
+        if not account.plugin.capabilities.practice:
+            return await account.adapter.download_master(account.session, folder)
+        alike = [one for one in self._accounts.values() if one.broker == account.broker]
+        files: list[Path] = []
+        problem: GatewayError | None = None
+        for one in sorted(alike, key=lambda one: one.policy.quotes_from is None):
+            try:
+                files += await one.adapter.download_master(one.session, folder)
+            except GatewayError as error:
+                problem = error
+        if problem is not None and not files:
+            raise problem
+        return files
 
 
 def _one_listing(names: Collection[str]) -> str | None:
