@@ -8,107 +8,73 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 import msgspec
 
-from adapters.sdk.models import Exchange, Instrument, InstrumentType, OptionType
-from gateway.orders.times import now_us
+from adapters.sdk.models import Exchange, Instrument, InstrumentType
+from gateway.store import master_search
+from gateway.store.master_load import LoadRules, load, prepare
+from gateway.store.master_rows import (
+    AmbiguousInstrument,
+    Expiry,
+    MasterChanges,
+    MasterInfo,
+    MasterTooShort,
+    contract_of,
+    unpacked,
+)
+from gateway.store.master_search import Listed
+from gateway.store.master_terms import Wanted
+
+__all__ = [
+    "AmbiguousInstrument",
+    "Expiry",
+    "InstrumentStore",
+    "Listed",
+    "MasterChanges",
+    "MasterInfo",
+    "MasterTooShort",
+    "Wanted",
+    "contract_of",
+]
 
 T = TypeVar("T")
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS instruments (
-    instrument TEXT NOT NULL,
-    broker TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    data BLOB NOT NULL,
-    PRIMARY KEY (broker, generation, instrument)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS contracts (
-    broker TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    contract TEXT NOT NULL,
-    instrument TEXT NOT NULL,
-    PRIMARY KEY (broker, generation, contract, instrument)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS isins (
-    isin TEXT NOT NULL,
-    broker TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    instrument TEXT NOT NULL,
-    PRIMARY KEY (broker, generation, isin, instrument)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS masters (
-    broker TEXT PRIMARY KEY,
-    generation INTEGER NOT NULL,
-    rows INTEGER NOT NULL,
-    loaded_us INTEGER NOT NULL
-) WITHOUT ROWID;
-"""
-# Older files are made anew: a master can always be fetched again.
-_FORMAT = 3
-_BATCH = 2000
 # Of 999 variables that any SQLite takes.
 _ASKED_AT_ONCE = 500
-
-
-class MasterRow(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """An instrument as stored: an array instead of an object, since names repeat per row."""
-
-    symbol: str
-    name: str
-    type: InstrumentType
-    lot_size: int
-    tick_size: Decimal
-    codes: dict[str, str]
-    underlying: str | None = None
-    expiry: date | None = None
-    strike: Decimal | None = None
-    option_type: OptionType | None = None
-    freeze_quantity: int | None = None
-    isin: str | None = None
-
-
-class MasterInfo(msgspec.Struct, frozen=True, kw_only=True):
-    broker: str
-    rows: int
-    loaded_us: int
-
-
-class AmbiguousInstrument(LookupError):
-    """One canonical id stands for two contracts in a broker's master."""
-
-
-class MasterTooShort(ValueError):
-    """A new master lost so many rows that it is more likely cut short than true."""
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(MasterRow).decode
+_SMALL_CACHE_KIB = 1024
+_LOADING_CACHE_KIB = 2048
 
 
 class InstrumentStore:
-    """Looks instruments up by canonical id and broker; replaces one broker's master at a time."""
+    """Looks instruments up by canonical id and broker; replaces one broker's master at a time.
+
+    Searches have a connection and a thread of their own, so that typing never makes an order wait.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._path = path
         self._connection = self._connect()
-        _prepare(self._connection)
+        prepare(self._connection)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="instruments")
+        self._searching: apsw.Connection | None = None
+        self._search_pool = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._load_lock = threading.Lock()
 
     def close(self) -> None:
         self._pool.shutdown()
+        self._search_pool.shutdown()
         self._connection.close()
+        if self._searching is not None:
+            self._searching.close()
 
     async def find(self, broker: str, instrument: str) -> Instrument | None:
         """Return the contract as that broker lists it, or None.
@@ -130,33 +96,68 @@ class InstrumentStore:
         """Return, for each ISIN and each broker that lists it, its shares' canonical ids."""
         return await self._run(self._find_isins, isins)
 
+    async def search(self, wanted: Wanted, limit: int, today: date) -> list[Listed]:
+        """Return the best matches that have not expired by `today`, best first.
+
+        A contract is there once, as every broker lists it that has just one of that name.
+        """
+        return await self._search(master_search.search, wanted, limit, today)
+
+    async def expiries(self, underlying: str) -> list[Expiry]:
+        """Return the expiry days of an underlying in every master, past ones too."""
+        return await self._search(_expiries, underlying)
+
     async def info(self) -> list[MasterInfo]:
         return await self._run(self._info)
 
     async def replace(
-        self, broker: str, instruments: Iterable[Instrument], code_keys: Sequence[str] = ()
+        self,
+        broker: str,
+        instruments: Iterable[Instrument],
+        code_keys: Sequence[str] = (),
+        *,
+        most_lost_percent: int = 30,
+        accept_fewer: bool = False,
     ) -> int:
         """Stream a broker's new master in and swap it; returns its number of rows.
 
-        `code_keys` are the entries of `codes` that contracts are found by.
+        `code_keys` are the entries of `codes` that contracts are found by. A master that lost
+        more than `most_lost_percent` of the rows that have not expired, on one exchange or in
+        all, is refused unless `accept_fewer`.
 
         The parse runs on its own thread. Nothing changes for readers until the last row is in.
 
         Raises: `MasterTooShort`, and whatever `instruments` raises; the old master then stays.
         """
+        rules = LoadRules(
+            code_keys=code_keys, most_lost_percent=most_lost_percent, accept_fewer=accept_fewer
+        )
         return await asyncio.get_running_loop().run_in_executor(
-            None, self._replace, broker, instruments, code_keys
+            None, self._replace, broker, instruments, rules
         )
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
 
-    def _connect(self) -> apsw.Connection:
+    async def _search(self, work: Callable[..., T], *args: Any) -> T:
+        def run() -> T:
+            if self._searching is None:
+                self._searching = self._connect()
+            # One view of the file, however many statements: a master may be swapped meanwhile.
+            self._searching.execute("BEGIN")
+            try:
+                return work(self._searching, *args)
+            finally:
+                self._searching.execute("COMMIT")
+
+        return await asyncio.get_running_loop().run_in_executor(self._search_pool, run)
+
+    def _connect(self, cache_kib: int = _SMALL_CACHE_KIB) -> apsw.Connection:
         connection = apsw.Connection(str(self._path))
         connection.set_busy_timeout(30_000)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA cache_size=-2048")
+        connection.execute(f"PRAGMA cache_size=-{cache_kib}")
         return connection
 
     def _find(self, broker: str, instrument: str) -> Instrument | None:
@@ -169,7 +170,7 @@ class InstrumentStore:
             return None
         if not row[0]:
             raise AmbiguousInstrument(f"{instrument} could mean two contracts at {broker}")
-        return _instrument(instrument, _decode(row[0]))
+        return unpacked(instrument, row[0])
 
     def _find_contracts(self, broker: str, contracts: Collection[str]) -> dict[str, Instrument]:
         wanted = list(contracts)
@@ -187,7 +188,7 @@ class InstrumentStore:
             )
             for contract, instrument, data in rows:
                 doubtful = contract in found or not data
-                found[contract] = None if doubtful else _instrument(instrument, _decode(data))
+                found[contract] = None if doubtful else unpacked(instrument, data)
         return {contract: item for contract, item in found.items() if item is not None}
 
     def _find_isins(self, isins: Collection[str]) -> dict[str, dict[str, list[str]]]:
@@ -197,7 +198,7 @@ class InstrumentStore:
             part = wanted[start : start + _ASKED_AT_ONCE]
             rows: Any = self._connection.execute(
                 "SELECT s.isin, s.broker, s.instrument FROM masters m"  # noqa: S608
-                " JOIN isins s ON s.broker = m.broker AND s.generation = m.generation"
+                " CROSS JOIN isins s ON s.broker = m.broker AND s.generation = m.generation"
                 f" WHERE s.isin IN ({','.join('?' * len(part))})",
                 part,
             )
@@ -207,154 +208,41 @@ class InstrumentStore:
 
     def _info(self) -> list[MasterInfo]:
         rows: list[Any] = self._connection.execute(
-            "SELECT broker, rows, loaded_us FROM masters ORDER BY broker"
+            "SELECT broker, rows, loaded_us, changes FROM masters ORDER BY broker"
         ).fetchall()
-        return [MasterInfo(broker=b, rows=n, loaded_us=at) for b, n, at in rows]
+        return [
+            MasterInfo(
+                broker=broker,
+                rows=number,
+                loaded_us=at,
+                changes=msgspec.json.decode(changes, type=MasterChanges | None),
+            )
+            for broker, number, at, changes in rows
+        ]
 
-    def _replace(
-        self, broker: str, instruments: Iterable[Instrument], code_keys: Sequence[str]
-    ) -> int:
+    def _replace(self, broker: str, instruments: Iterable[Instrument], rules: LoadRules) -> int:
         with self._load_lock:
-            connection = self._connect()
+            connection = self._connect(_LOADING_CACHE_KIB)
             try:
-                return _load(connection, broker, instruments, code_keys)
+                return load(connection, broker, instruments, rules)
             finally:
                 connection.close()
 
 
-def _prepare(connection: apsw.Connection) -> None:
-    with connection:
-        if connection.execute("PRAGMA user_version").get != _FORMAT:
-            for table in ("instruments", "contracts", "isins", "masters"):
-                connection.execute(f"DROP TABLE IF EXISTS {table}")
-        connection.execute(_TABLES)
-        connection.execute(f"PRAGMA user_version={_FORMAT}")
-
-
-def contract_of(codes: Mapping[str, str], code_keys: Sequence[str]) -> str | None:
-    """Join the broker's codes that together name a contract, or None where one is missing."""
-    values = [codes.get(key) for key in code_keys]
-    return "\x1f".join(filter(None, values)) if values and all(values) else None
-
-
-def _load(
-    connection: apsw.Connection,
-    broker: str,
-    instruments: Iterable[Instrument],
-    code_keys: Sequence[str],
-) -> int:
-    current: Any = connection.execute(
-        "SELECT generation, rows FROM masters WHERE broker=?", (broker,)
-    ).fetchone()
-    generation, old_rows = (current[0], current[1]) if current else (0, 0)
-    fresh = generation + 1
-    # A load that died half-way left rows of this generation behind.
-    _forget(connection, broker, keep=generation)
-    connection.execute("CREATE TEMP TABLE staged (contract TEXT, instrument TEXT)")
-    connection.execute("CREATE TEMP TABLE staged_isins (isin TEXT, instrument TEXT)")
-    count = 0
-    batch: list[_StoredRow] = []
-    for item in instruments:
-        contract = contract_of(item.codes, code_keys)
-        # Derivatives carry no ISIN of their own: that of their share would name the wrong thing.
-        isin = item.isin if item.type is InstrumentType.EQ else None
-        batch.append((item.instrument, broker, fresh, _encode(_row(item)), contract, isin))
-        if len(batch) >= _BATCH:
-            count += _insert(connection, batch)
-            batch = []
-    count += _insert(connection, batch)
-    if count == 0 or count < old_rows // 2:
-        _forget(connection, broker, keep=generation)
-        raise MasterTooShort(
-            f"{broker}: the new master has {count} rows, the one in use {old_rows}; kept the old"
-        )
-    # In order, which keeps every page it writes in the small cache: five times quicker than as
-    # the rows come.
-    connection.execute(
-        "INSERT OR IGNORE INTO contracts (broker, generation, contract, instrument)"
-        " SELECT ?, ?, contract, instrument FROM staged ORDER BY contract, instrument",
-        (broker, fresh),
+def _expiries(connection: apsw.Connection, underlying: str) -> list[Expiry]:
+    rows: Any = connection.execute(
+        "SELECT m.broker, s.exchange, s.type, s.expiry FROM masters m CROSS JOIN series s"
+        " ON s.broker = m.broker AND s.generation = m.generation"
+        " WHERE s.underlying = ? AND s.expiry <> '' ORDER BY s.expiry, s.exchange, s.type",
+        (underlying,),
     )
-    connection.execute(
-        "INSERT OR IGNORE INTO isins (broker, generation, isin, instrument)"
-        " SELECT ?, ?, isin, instrument FROM staged_isins ORDER BY isin, instrument",
-        (broker, fresh),
-    )
-    with connection:
-        connection.execute(
-            "INSERT OR REPLACE INTO masters (broker, generation, rows, loaded_us) VALUES (?,?,?,?)",
-            (broker, fresh, count, now_us()),
+    return [
+        Expiry(
+            broker=broker,
+            exchange=Exchange(exchange),
+            type=InstrumentType(kind),
+            underlying=underlying,
+            expiry=date.fromisoformat(expiry),
         )
-        _forget(connection, broker, keep=fresh)
-    return count
-
-
-def _forget(connection: apsw.Connection, broker: str, *, keep: int) -> None:
-    for table in ("instruments", "contracts", "isins"):
-        connection.execute(
-            f"DELETE FROM {table} WHERE broker=? AND generation<>?",  # noqa: S608
-            (broker, keep),
-        )
-
-
-_StoredRow = tuple[str, str, int, bytes, str | None, str | None]
-
-
-def _insert(connection: apsw.Connection, batch: list[_StoredRow]) -> int:
-    """Insert one batch in a transaction of its own, so that readers are never held up.
-
-    Two rows with one canonical id leave it empty: which contract is meant may not be guessed.
-    """
-    if not batch:
-        return 0
-    with connection:
-        connection.executemany(
-            "INSERT INTO instruments (instrument, broker, generation, data) VALUES (?,?,?,?)"
-            " ON CONFLICT DO UPDATE SET data = x''",
-            (row[:4] for row in batch),
-        )
-        connection.executemany(
-            "INSERT INTO staged (contract, instrument) VALUES (?,?)",
-            ((row[4], row[0]) for row in batch if row[4] is not None),
-        )
-        connection.executemany(
-            "INSERT INTO staged_isins (isin, instrument) VALUES (?,?)",
-            ((row[5], row[0]) for row in batch if row[5] is not None),
-        )
-    return len(batch)
-
-
-def _row(item: Instrument) -> MasterRow:
-    return MasterRow(
-        item.symbol,
-        item.name,
-        item.type,
-        item.lot_size,
-        item.tick_size,
-        item.codes,
-        item.underlying,
-        item.expiry,
-        item.strike,
-        item.option_type,
-        item.freeze_quantity,
-        item.isin,
-    )
-
-
-def _instrument(instrument: str, row: MasterRow) -> Instrument:
-    return Instrument(
-        instrument=instrument,
-        exchange=Exchange(instrument.partition(":")[0]),
-        symbol=row.symbol,
-        name=row.name,
-        type=row.type,
-        lot_size=row.lot_size,
-        tick_size=row.tick_size,
-        codes=row.codes,
-        underlying=row.underlying,
-        expiry=row.expiry,
-        strike=row.strike,
-        option_type=row.option_type,
-        freeze_quantity=row.freeze_quantity,
-        isin=row.isin,
-    )
+        for broker, exchange, kind, expiry in rows
+    ]
