@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from adapters.hdfc import master, orders, parse, parse_portfolio, quotes
+from adapters.hdfc import master, orders, parse, parse_portfolio, parse_quotes, quotes
 from adapters.hdfc.client import HdfcClient, Key
 from adapters.hdfc.config import CAPABILITIES, LTP_GAP_S
 from adapters.hdfc.constants import IST
 from adapters.hdfc.login import Login
 from adapters.sdk.base import BaseAdapter
-from adapters.sdk.errors import BadAnswer, LoginExpired, NotSupported
+from adapters.sdk.errors import BadAnswer, LoginExpired
 from adapters.sdk.interface import AdapterContext, Capabilities, SendGate
 from adapters.sdk.models import (
+    BrokerFunds,
+    BrokerHolding,
     BrokerOrder,
     BrokerPosition,
     BrokerQuote,
@@ -124,9 +126,6 @@ class HdfcAdapter(BaseAdapter):
         answer = await self._client.get_order(_key(session), ref.broker_order_id)
         return parse.parse_single_order(answer, ref.broker_order_id)
 
-    async def find_by_tag(self, session: Session, broker_tag: int) -> list[BrokerOrder]:
-        raise NotSupported("hdfc: the order book cannot be asked for a reference number")
-
     async def trade_book(self, session: Session) -> list[BrokerTrade]:
         """Read the fills and then the order book, which alone says what was traded."""
         trades = await self._client.get_trades(_key(session))
@@ -135,6 +134,13 @@ class HdfcAdapter(BaseAdapter):
     async def positions(self, session: Session) -> list[BrokerPosition]:
         answer = await self._client.get_portfolio_cumulative_positions(_key(session))
         return parse_portfolio.parse_positions(answer)
+
+    async def holdings(self, session: Session) -> list[BrokerHolding]:
+        answer = await self._client.get_portfolio_holdings(_key(session))
+        return parse_portfolio.parse_holdings(answer)
+
+    async def funds(self, session: Session) -> BrokerFunds:
+        return parse_portfolio.parse_funds(await self._client.get_user_margins(_key(session)))
 
     async def quotes(
         self, session: Session, instruments: Sequence[Instrument]
@@ -145,7 +151,7 @@ class HdfcAdapter(BaseAdapter):
             if number:
                 await asyncio.sleep(LTP_GAP_S)
             answer = await self._client.put_fetch_ltp(_key(session), quotes.items_of(batch))
-            found |= parse_portfolio.parse_last_prices(answer, batch, datetime.now(IST))
+            found |= parse_quotes.parse_last_prices(answer, batch, datetime.now(IST))
         return found
 
     async def download_master(self, session: Session | None, folder: Path) -> list[Path]:

@@ -70,10 +70,10 @@ class HdfcClient:
         )
 
     async def get_user_profile(self, key: Key) -> Answer:
-        return await self._profile("GET", key)
+        return await self._read("GET", "/oapi/v3/user/profile", key)
 
     async def post_user_profile(self, key: Key) -> Answer:
-        return await self._profile("POST", key)
+        return await self._read("POST", "/oapi/v3/user/profile", key)
 
     async def post_orders_regular(self, key: Key, body: bytes, gate: SendGate) -> Answer:
         return await self._order("POST", "/orders/regular", key, body, gate=gate)
@@ -101,12 +101,15 @@ class HdfcClient:
         path = "/portfolio/cumulative-positions"
         return await self._order("GET", path, key, timeout_s=self._read_timeout_s)
 
+    async def get_portfolio_holdings(self, key: Key) -> Answer:
+        return await self._read("GET", "/oapi/v1/portfolio/holdings", key)
+
+    async def get_user_margins(self, key: Key) -> Answer:
+        return await self._read("GET", "/oapi/v1/user/margins", key)
+
     async def put_fetch_ltp(self, key: Key, items: list[dict[str, str]]) -> Answer:
         body = msgspec.json.encode({"data": items})
-        headers = (*_signed(key), _JSON)
-        request = HttpRequest("PUT", _target("/oapi/v1/fetch-ltp", key), headers, body)
-        response = await self._web.send(request, timeout_s=self._read_timeout_s)
-        return read_answer(response.status, response.body, _hidden((key.api_key, key.token)))
+        return await self._read("PUT", "/oapi/v1/fetch-ltp", key, body)
 
     async def download_security_master(self, path: Path) -> None:
         """Store the master, which needs neither key nor token."""
@@ -131,8 +134,9 @@ class HdfcClient:
         known = (key.api_key, *(query or {}).values(), *secrets)
         return read_answer(response.status, response.body, _hidden(known))
 
-    async def _profile(self, method: str, key: Key) -> Answer:
-        request = HttpRequest(method, _target("/oapi/v3/user/profile", key), _signed(key))
+    async def _read(self, method: str, path: str, key: Key, body: bytes = b"") -> Answer:
+        headers = (*_signed(key), _JSON) if body else _signed(key)
+        request = HttpRequest(method, _target(path, key), headers, body)
         response = await self._web.send(request, timeout_s=self._read_timeout_s)
         return read_answer(response.status, response.body, _hidden((key.api_key, key.token)))
 

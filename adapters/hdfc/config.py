@@ -56,9 +56,12 @@ CAPABILITIES = Capabilities(
         Feature.MODIFY: Support.SUPPORTED,
         Feature.TRADE_BOOK: Support.SUPPORTED,
         Feature.POSITIONS: Support.SUPPORTED,
+        Feature.HOLDINGS: Support.SUPPORTED,
+        Feature.FUNDS: Support.SUPPORTED,
         Feature.QUOTES: Support.SUPPORTED,
-        Feature.LOGOUT: Support.SUPPORTED,
         Feature.RESEND_OTP: Support.SUPPORTED,
+        # A route answers, but its body is unknown (dossier hdfc 7.4).
+        Feature.MARGINS: Support.UNVERIFIED,
         Feature.MODIFY_PART_FILLED_QUANTITY: Support.UNVERIFIED,
     },
     # Half of the retail limit of 10, whose exact count here is unpublished (dossier hdfc 10).

@@ -6,6 +6,7 @@ spelled as in the documented samples, what is read is compared without regard to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -43,7 +44,13 @@ PRODUCT_ON_WIRE = {
     Product.NRML: "OVERNIGHT",
     Product.MTF: "MTF",
 }
-PRODUCT_FROM_WIRE = {word: product for product, word in PRODUCT_ON_WIRE.items()}
+# The last three are the broker's, but none of ours (dossier hdfc 5.3).
+PRODUCT_FROM_WIRE: Mapping[str, Product | None] = {
+    **{word: product for product, word in PRODUCT_ON_WIRE.items()},
+    "COLL-SELL": None,
+    "ENCASH": None,
+    "COVER": None,
+}
 
 ORDER_TYPE_ON_WIRE = {OrderType.LIMIT: "LIMIT", OrderType.SL: "SL"}
 ORDER_TYPE_FROM_WIRE = {
@@ -55,7 +62,11 @@ ORDER_TYPE_FROM_WIRE = {
 }
 
 VALIDITY_ON_WIRE = {Validity.DAY: "DAY", Validity.IOC: "IOC"}
-VALIDITY_FROM_WIRE = {"DAY": Validity.DAY, "IOC": Validity.IOC}
+VALIDITY_FROM_WIRE: Mapping[str, Validity | None] = {
+    "DAY": Validity.DAY,
+    "IOC": Validity.IOC,
+    "GTD": None,
+}
 
 OPTION_TYPE_ON_WIRE = {OptionType.CE: "CE", OptionType.PE: "PE"}
 
@@ -86,9 +97,12 @@ EXCHANGE_OF_SEGMENT = {
 
 # The word for an exchange in price requests: segment codes, since a parent exchange's code may
 # return another instrument's price (dossier hdfc 8.1). Indices have words of their own.
-LTP_EXCHANGES = frozenset({Exchange.NSE, Exchange.BSE, Exchange.NFO, Exchange.BFO})
+LTP_EXCHANGES = frozenset(
+    {Exchange.NSE, Exchange.BSE, Exchange.NFO, Exchange.BFO, Exchange.CDS, Exchange.MCX}
+)
 LTP_INDEX_SUFFIX = "_INDEX"
-# Rows of it come back with a blank exchange (8.1).
+# Rows of BFO and CDS may come back with a blank exchange (8.1). That is not believed of CDS,
+# whose tokens are those of 836 NSE shares as well.
 LTP_BLANK = frozenset({"BFO"})
 
 # Indices carry no flag; their names as the exchanges quote them, by the master's security_id

@@ -1,36 +1,34 @@
 """InvestRight's answers, decoded just far enough to be judged; nothing here performs I/O.
 
-Numbers may arrive as strings with thousands separators, ids as numbers, lists as null
-(dossier hdfc 12.5, 12.7), so members stay raw JSON until a reader says what it wants. Numbers
-are taken by their digits and never pass through a float.
+Members stay raw JSON until a reader says what it wants: lists may be null and hold rows of
+whatever values (dossier hdfc 12.5, 12.7; see `rows` and `values`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from urllib.parse import quote
 
 import msgspec
+
+from adapters.hdfc import values
+from adapters.hdfc.values import Value, exact
 
 Members = Mapping[str, msgspec.Raw]
 
 _MESSAGE_KEYS = ("message", "error", "displayMessage", "statusMsg", "detail")
 _CODE_KEYS = ("error_code", "errorCode", "code")
 _MESSAGE_LENGTH = 300
-_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SECRET_PARAMETER = re.compile(
     r"(?i)((?:api_?key|request_?token|token_?id|access_?token|api_?secret|password|token)"
     r"(?:=|\"\s*:\s*\"|%3D))[^&\s\"'<>]+"
 )
 
+_ANY = msgspec.json.Decoder(float_hook=exact)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-class Unreadable(ValueError):
-    """A member is not the kind of value that the dossier describes."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -47,7 +45,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     def word(self, name: str) -> str | None:
         """Return a member's text, or None when it is missing, empty or not a scalar."""
-        return text((self.members or {}).get(name))
+        return raw_text((self.members or {}).get(name))
 
     def message(self) -> str | None:
         """Return the broker's own words, without secrets, or None when it said nothing.
@@ -70,7 +68,7 @@ class Answer(msgspec.Struct, frozen=True):
     def _words(self, name: str) -> str | None:
         raw = (self.members or {}).get(name)
         nested = members(raw)
-        return text(nested.get("message")) if nested is not None else text(raw)
+        return raw_text(nested.get("message")) if nested is not None else raw_text(raw)
 
     def __repr__(self) -> str:
         return f"Answer({self.status}, {len(self.body)} bytes)"
@@ -80,7 +78,7 @@ def read_answer(status: int, body: bytes, secrets: tuple[str, ...] = ()) -> Answ
     """Decode a body if it is a JSON object; never raises."""
     try:
         return Answer(status, body, _OBJECT.decode(body), secrets)
-    except _DECODE_ERRORS:
+    except DECODE_ERRORS:
         return Answer(status, body, None, secrets)
 
 
@@ -97,7 +95,7 @@ def members(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw] | None:
         return None
     try:
         return _OBJECT.decode(raw)
-    except _DECODE_ERRORS:
+    except DECODE_ERRORS:
         return None
 
 
@@ -107,7 +105,7 @@ def items(raw: msgspec.Raw | None) -> list[msgspec.Raw] | None:
         return None
     try:
         return _LIST.decode(raw)
-    except _DECODE_ERRORS:
+    except DECODE_ERRORS:
         return None
 
 
@@ -115,52 +113,17 @@ def is_null(raw: msgspec.Raw | None) -> bool:
     return raw is None or bytes(raw).strip() == b"null"
 
 
-def text(raw: msgspec.Raw | None) -> str | None:
+def raw_text(raw: msgspec.Raw | None) -> str | None:
     """Return a string stripped, or a number's digits; None for anything else and for nothing."""
-    if raw is None:
-        return None
-    written = bytes(raw).strip()
-    if written[:1] == b'"':
-        try:
-            return msgspec.json.decode(written, type=str).strip() or None
-        except _DECODE_ERRORS:
-            return None
-    if written[:1] in b"-0123456789" and written:
-        return written.decode("ascii", "replace")
-    return None
+    return None if raw is None else values.text(plain(raw))
 
 
-def number(raw: msgspec.Raw | None) -> Decimal | None:
-    """Return a number by its digits, from a JSON number or a string; None when it is empty.
-
-    Raises:
-        Unreadable: text that is no number, or one beyond anything money or shares can be.
-    """
-    if is_null(raw):
-        return None
-    written = text(raw)
-    if written is None:
-        if raw is not None and bytes(raw).strip().startswith(b'"'):
-            return None
-        raise Unreadable("not a number")
+def plain(raw: msgspec.Raw) -> Value:
+    """Decode any JSON value; one that cannot be is a value that no reader takes."""
     try:
-        value = Decimal(written.replace(",", ""))
-    except InvalidOperation:
-        raise Unreadable("not a number") from None
-    if not value.is_finite() or abs(value.adjusted()) > 18:
-        raise Unreadable("not a usable number")
-    return value
+        return _ANY.decode(raw)
+    except DECODE_ERRORS:
+        return _NO_VALUE
 
 
-def integer(raw: msgspec.Raw | None) -> int | None:
-    """Return a whole number, accepting `10.0`; None when it is empty.
-
-    Raises:
-        Unreadable: text that is no number, or has a fraction.
-    """
-    value = number(raw)
-    if value is None:
-        return None
-    if value != value.to_integral_value():
-        raise Unreadable("not a whole number")
-    return int(value)
+_NO_VALUE = object()

@@ -7,6 +7,7 @@ a book would prove an order absent that is not.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 
 from adapters.hdfc.constants import (
@@ -15,27 +16,24 @@ from adapters.hdfc.constants import (
     SIDE_FROM_WIRE,
     VALIDITY_FROM_WIRE,
 )
-from adapters.hdfc.envelope import (
-    Answer,
-    Members,
-    Unreadable,
-    is_null,
-    items,
-    members,
-    scrub,
-    text,
-)
+from adapters.hdfc.envelope import Answer, is_null, members, raw_text, scrub
+from adapters.hdfc.reasons import is_unknown_result, reason_of
 from adapters.hdfc.refusals import is_not_found, is_success, read_error, write_error
-from adapters.hdfc.rows import codes, price, read_row, time, upper, whole
+from adapters.hdfc.rows import ORDERS, OrderRow, codes
 from adapters.hdfc.statuses import order_state
+from adapters.hdfc.values import Unreadable, per_unit, price, text, time, whole, word
 from adapters.sdk.errors import BadAnswer
-from adapters.sdk.models import BrokerOrder, CancelRequested, Modified, Placed
+from adapters.sdk.models import (
+    BrokerOrder,
+    BrokerOrderState,
+    CancelRequested,
+    Modified,
+    OrderType,
+    Placed,
+)
 
 _ORDER_ID = re.compile(r"[!-~]{1,64}")
-_TAG = re.compile(r"[1-9][0-9]{14}")
-_CENT_OF_A_PAISA = Decimal("0.0001")
-# The glossary misspells the field, so both are read (dossier hdfc 5.6).
-_REFERENCE_NAMES = ("external_reference_number", "external_reference_rumber")
+_TAG_DIGITS = 15
 
 
 def parse_placed(answer: Answer) -> Placed:
@@ -87,10 +85,14 @@ def parse_order_book(answer: Answer) -> list[BrokerOrder]:
     data = (answer.members or {}).get("data")
     if is_null(data):
         return []
-    rows = items(data)
-    if rows is None:
-        raise BadAnswer("HDFC: the order book is not a list", status=answer.status)
-    return [read_row(raw, lambda row: _order(row, answer), answer, "the orders") for raw in rows]
+    scrubbed: dict[str, str] = {}
+
+    def clean(words: str) -> str:
+        if words not in scrubbed:
+            scrubbed[words] = scrub(words, answer.secrets)
+        return scrubbed[words]
+
+    return ORDERS.read(data, lambda row: _order(row, clean), answer)
 
 
 def parse_single_order(answer: Answer, broker_order_id: str) -> BrokerOrder | None:
@@ -113,69 +115,83 @@ def parse_single_order(answer: Answer, broker_order_id: str) -> BrokerOrder | No
 def _order_id(answer: Answer, action: str) -> str:
     if is_success(answer):
         data = members((answer.members or {}).get("data")) or {}
-        order_id = text(data.get("order_id"))
+        order_id = raw_text(data.get("order_id"))
         if order_id and _ORDER_ID.fullmatch(order_id):
             return order_id
         raise BadAnswer(f"HDFC: the {action} succeeded without an order id", status=answer.status)
     raise write_error(answer, action)
 
 
-def _order(row: Members, answer: Answer) -> BrokerOrder:
-    order_id = text(row.get("order_id"))
-    quantity = whole(row, "quantity")
+def _order(row: OrderRow, clean: Callable[[str], str]) -> BrokerOrder:
+    order_id = text(row.order_id)
+    quantity = whole(row.quantity, "quantity")
     if order_id is None or not _ORDER_ID.fullmatch(order_id):
         raise Unreadable("no order_id")
     if quantity is None:
         raise Unreadable("no quantity")
-    filled = whole(row, "filled_quantity") or 0
-    order_type = ORDER_TYPE_FROM_WIRE.get(upper(row, "order_type"))
-    exchange_order_id = text(row.get("exchange_order_id"))
-    words = text(row.get("status_message")) or text(row.get("status_message_raw"))
-    status = text(row.get("status")) or ""
+    filled = whole(row.filled_quantity, "filled_quantity") or 0
+    order_type = word("order type", ORDER_TYPE_FROM_WIRE, row.order_type)
+    exchange_order_id = text(row.exchange_order_id)
+    said = _said(row)
+    status = clean(text(row.status) or "")
+    state = order_state(
+        status,
+        quantity=quantity,
+        filled=filled,
+        pending=whole(row.pending_quantity, "pending_quantity"),
+        at_exchange=exchange_order_id is not None,
+        is_stop=order_type is OrderType.SL or order_type is OrderType.SL_M,
+    )
+    reason = None
+    if state is BrokerOrderState.REJECTED and said:
+        reason = reason_of(said)
+        if is_unknown_result(said):
+            state = None
     return BrokerOrder(
         broker_order_id=order_id,
-        state=order_state(
-            status,
-            quantity=quantity,
-            filled=filled,
-            pending=whole(row, "pending_quantity"),
-            at_exchange=exchange_order_id is not None,
-            is_stop=order_type is not None and order_type.startswith("SL"),
-        ),
-        raw_state=scrub(status, answer.secrets),
+        state=state,
+        raw_state=status,
         codes=codes(row),
-        side=SIDE_FROM_WIRE.get(upper(row, "transaction_type")),
+        side=word("side", SIDE_FROM_WIRE, row.transaction_type),
         order_type=order_type,
-        product=PRODUCT_FROM_WIRE.get(upper(row, "product")),
+        product=word("product", PRODUCT_FROM_WIRE, row.product),
         quantity=quantity,
         filled_quantity=filled,
-        validity=VALIDITY_FROM_WIRE.get(upper(row, "validity")),
-        price=price(row, "price"),
-        trigger_price=price(row, "trigger_price"),
+        validity=word("validity", VALIDITY_FROM_WIRE, row.validity),
+        price=price(row.price, "price"),
+        trigger_price=price(row.trigger_price, "trigger_price"),
         average_price=_average_price(row, filled),
         broker_tag=_broker_tag(row),
         exchange_order_id=exchange_order_id,
-        message=scrub(words, answer.secrets) if words else None,
-        placed_at=time(row, "order_timestamp"),
+        message=clean(said) if said else None,
+        placed_at=time(row.order_timestamp),
+        reason=reason,
     )
 
 
-def _average_price(row: Members, filled: int) -> Decimal | None:
+def _said(row: OrderRow) -> str | None:
+    """Put both texts of a row together, so that a code which only one of them has is kept."""
+    words, raw = text(row.status_message), text(row.status_message_raw)
+    if words is None or raw is None or words == raw:
+        return words or raw
+    if raw in words:
+        return words
+    return raw if words in raw else f"{words} [{raw}]"
+
+
+def _average_price(row: OrderRow, filled: int) -> Decimal | None:
     """Prefer the value over the fills: `average_price` is 0.0 even on fully traded rows (5.6)."""
-    average = price(row, "average_price")
+    average = price(row.average_price, "average_price")
     if average is not None or filled == 0:
         return average
-    traded = price(row, "total_traded_value")
-    if traded is None:
-        return None
-    exact = (traded / filled).quantize(_CENT_OF_A_PAISA)
-    return exact.quantize(Decimal("0.01")) if exact == exact.quantize(Decimal("0.01")) else exact
+    traded = price(row.total_traded_value, "total_traded_value")
+    return None if traded is None else per_unit(traded, filled)
 
 
-def _broker_tag(row: Members) -> int | None:
+def _broker_tag(row: OrderRow) -> int | None:
     """Read our tag back; anything but 15 digits is the broker's own or somebody else's (5.7)."""
-    for name in _REFERENCE_NAMES:
-        written = (text(row.get(name)) or "").lstrip("0")
-        if _TAG.fullmatch(written):
+    for value in (row.external_reference_number, row.external_reference_rumber):
+        written = (text(value) or "").lstrip("0")
+        if len(written) == _TAG_DIGITS and written.isascii() and written.isdigit():
             return int(written)
     return None

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from adapters.hdfc.constants import DEFAULT_OTP_PROMPT, IST, TOKEN_LIFE
-from adapters.hdfc.envelope import Answer, Members, Unreadable, integer, items, members, scrub, text
+from adapters.hdfc.envelope import Answer, Members, items, members, plain, raw_text, scrub
 from adapters.hdfc.refusals import is_success, login_error, read_error
+from adapters.hdfc.values import Unreadable, signed
 from adapters.sdk.errors import BadAnswer
 
 _WORD = re.compile(r"[!-~]{1,64}")
@@ -67,7 +68,7 @@ def parse_login_question(answer: Answer) -> LoginQuestion:
     if not answer.is_2xx or _says_error(answer) or (factor is None and not hosted):
         raise login_error(answer, "the password step", restart=True)
     asked = [
-        text((members(q) or {}).get("question"))
+        raw_text((members(q) or {}).get("question"))
         for q in items((factor or {}).get("questions")) or []
     ]
     prompt = scrub(" / ".join(filter(None, asked)), answer.secrets)[:200]
@@ -99,7 +100,7 @@ def parse_access_token(answer: Answer) -> str:
     top = answer.members or {}
     if answer.is_2xx:
         for part in (top, members(top.get("data")) or {}):
-            token = text(part.get("accessToken")) or text(part.get("access_token"))
+            token = raw_text(part.get("accessToken")) or raw_text(part.get("access_token"))
             if token and _HEADER_SAFE.fullmatch(token):
                 return token
     raise login_error(answer, "the access token", restart=True)
@@ -112,7 +113,7 @@ def parse_profile(answer: Answer) -> str:
     data = (answer.members or {}).get("data")
     rows = items(data)
     first = members(rows[0]) if rows else members(data)
-    code = text((first or {}).get("user_id"))
+    code = raw_text((first or {}).get("user_id"))
     if code is None:
         raise BadAnswer("HDFC: the profile names no user", status=answer.status)
     return code
@@ -126,12 +127,12 @@ def read_token_claims(token: str, now: datetime) -> TokenClaims:
     claims = _jwt_claims(token)
     expires_at = now + TOKEN_LIFE
     try:
-        seconds = integer(claims.get("exp"))
+        seconds = signed(plain(claims["exp"]), "exp") if "exp" in claims else None
         if seconds is not None:
             expires_at = datetime.fromtimestamp(seconds, UTC)
     except (Unreadable, ValueError, OverflowError, OSError):
         expires_at = now + TOKEN_LIFE
-    return TokenClaims(text(claims.get("sub")), expires_at.astimezone(IST))
+    return TokenClaims(raw_text(claims.get("sub")), expires_at.astimezone(IST))
 
 
 def _login_word(answer: Answer, name: str, step: str, *, restart: bool) -> str:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 
-from adapters.hdfc.envelope import Answer, members, text
+from adapters.hdfc.envelope import Answer, members, raw_text
+from adapters.hdfc.reasons import is_doubtful, is_throttled, reason_of
 from adapters.sdk.errors import (
     BadAnswer,
     GatewayError,
@@ -28,71 +29,11 @@ _INVALID = frozenset({400, 404, 405, 422})
 _REFUSING_WORDS = frozenset({"error", "failed"})
 _SUCCESS = "success"
 
-# Error words that do not prove that nothing was created: SKY's catch-all 45010, the OMS's
-# "already present", "adapter down" and BSE's service-unavailable and result-unknown (4.3, 4.4).
-_DOUBTFUL_CODES = frozenset({"45010", "50001", "50002", "50003", "20102", "20103", "20104"})
-_DOUBTFUL_TEXT = re.compile(
-    r"something went wrong|time[d\- ]*out|already present|already exists|duplicate"
-    r"|result of transaction|unknown error|internal (server )?error|try (again|after)"
-    r"|service (is )?(temporarily )?unavailable|adapter (is )?down|bad gateway"
-)
-_THROTTLED_TEXT = re.compile(r"too many requests|rate ?limit")
 _DEAD_SESSION_TEXT = re.compile(
     r"invalid credentials|unauthori[sz]ed|(token|session)( is| has)? expired"
     r"|(expired|invalid) (session|access ?token)|full authentication is required"
 )
 _DEAD_LOGIN_TEXT = re.compile(r"expired|locked|blocked|disabled|exceeded|invalid token")
-_OMS_CODE = re.compile(r"^\W*(\d{4,5})\b|\((\d{4,5})\)")
-
-# First match wins; texts from dossier hdfc 4.2 to 4.4 and their plain synonyms.
-_REASONS_BY_TEXT = tuple(
-    (re.compile(pattern), reason)
-    for pattern, reason in (
-        (r"\bip\b|whitelist|white-list", ReasonCode.IP_NOT_WHITELISTED),
-        (r"of limit type|market order|order.?type|sl-?m\b", ReasonCode.ORDER_TYPE_NOT_ALLOWED),
-        (r"margin|shortfall|balance|insufficient (fund|cash|limit)", ReasonCode.MARGIN_SHORT),
-        (r"\btick\b", ReasonCode.TICK_SIZE),
-        (r"freeze", ReasonCode.FREEZE_QUANTITY),
-        (r"\blot\b", ReasonCode.LOT_SIZE),
-        (r"circuit|daily range|day range|price range|price band", ReasonCode.PRICE_BAND),
-        (r"market (is )?closed|amo .*not allowed", ReasonCode.MARKET_CLOSED),
-        (r"edis|e-dis|tpin|ddpi", ReasonCode.EDIS_REQUIRED),
-        (r"banned|ban period|suspended", ReasonCode.INSTRUMENT_BLOCKED),
-        (r"segment", ReasonCode.SEGMENT_NOT_ENABLED),
-        (r"product|mis not allowed", ReasonCode.PRODUCT_NOT_ALLOWED),
-        (
-            r"(security_?id|instrument|symbol|token).*(invalid|not found)",
-            ReasonCode.INSTRUMENT_UNKNOWN,
-        ),
-        (r"(is|order) invalid|invalid order|can't be blank|is required", ReasonCode.INVALID_ORDER),
-    )
-)
-
-# Inclusive ranges of the OMS and RMS codes (dossier hdfc 4.4).
-_REASONS_BY_CODE = (
-    (1001, 1010, ReasonCode.INVALID_ORDER),
-    (1011, 1012, ReasonCode.BROKER_REJECTED),
-    (1014, 1015, ReasonCode.MARKET_CLOSED),
-    (1016, 1017, ReasonCode.INSTRUMENT_BLOCKED),
-    (5001, 5015, ReasonCode.BROKER_REJECTED),
-    (5050, 5050, ReasonCode.PRICE_BAND),
-    (7001, 7001, ReasonCode.PRICE_BAND),
-    (7003, 7003, ReasonCode.INSTRUMENT_BLOCKED),
-    (11001, 11001, ReasonCode.MARGIN_SHORT),
-    (12001, 12006, ReasonCode.MARGIN_SHORT),
-    (15000, 15015, ReasonCode.SEGMENT_NOT_ENABLED),
-    (16000, 16000, ReasonCode.MARKET_CLOSED),
-    (16278, 16278, ReasonCode.MARKET_CLOSED),
-    (16049, 16049, ReasonCode.INSTRUMENT_BLOCKED),
-    (16330, 16330, ReasonCode.INSTRUMENT_BLOCKED),
-    (16283, 16283, ReasonCode.TICK_SIZE),
-    (16284, 16284, ReasonCode.PRICE_BAND),
-    (16316, 16316, ReasonCode.PRICE_BAND),
-    (16307, 16307, ReasonCode.FREEZE_QUANTITY),
-    (16308, 16308, ReasonCode.PRICE_BAND),
-    (16328, 16328, ReasonCode.LOT_SIZE),
-    (16000, 17999, ReasonCode.EXCHANGE_REJECTED),
-)
 
 
 def write_error(answer: Answer, action: str) -> GatewayError:
@@ -106,9 +47,9 @@ def write_error(answer: Answer, action: str) -> GatewayError:
             broker_code=code,
             broker_message=answer.message(),
         )
-    if status == 429 or (answer.is_2xx and _THROTTLED_TEXT.search(words)):
+    if status == 429 or (answer.is_2xx and is_throttled(words, code)):
         return _bad(answer, f"the {action} was throttled", ReasonCode.RATE_LIMITED)
-    if _names_an_order(answer) or _is_doubtful(words, code):
+    if _names_an_order(answer) or is_doubtful(words, code):
         return _bad(answer, f"the answer to the {action} settles nothing")
     if status in _INVALID:
         return _refused(answer, action, ReasonCode.INVALID_ORDER)
@@ -129,12 +70,13 @@ def read_error(answer: Answer, what: str) -> GatewayError:
             broker_code=code,
             broker_message=answer.message(),
         )
-    if answer.status == 429 or _THROTTLED_TEXT.search(words):
+    if answer.status == 429 or is_throttled(words, code):
         return _bad(answer, f"{what}: throttled", ReasonCode.RATE_LIMITED)
     if answer.status == 403:
-        return _bad(answer, f"{what}: refused", reason_of(words, code, ReasonCode.BROKER_REJECTED))
+        reason = reason_of(words, code) or ReasonCode.BROKER_REJECTED
+        return _bad(answer, f"{what}: refused", reason)
     if answer.status in _INVALID:
-        return _bad(answer, f"{what}: refused", ReasonCode.INVALID_ORDER)
+        return _bad(answer, f"{what}: refused", ReasonCode.BROKER_REJECTED)
     return _bad(answer, f"{what}: not an answer that can be relied on")
 
 
@@ -151,7 +93,7 @@ def login_error(answer: Answer, step: str, *, restart: bool) -> GatewayError:
         or (answer.is_2xx and answer.members is None)
     ):
         return _bad(answer, f"{step}: no usable answer")
-    throttled = answer.status == 429 or bool(_THROTTLED_TEXT.search(words))
+    throttled = answer.status == 429 or is_throttled(words)
     return LoginRefused(
         _sentence(answer, f"{step} was refused"),
         restart=restart or bool(_DEAD_LOGIN_TEXT.search(words)),
@@ -181,19 +123,6 @@ def is_not_found(answer: Answer) -> bool:
     )
 
 
-def reason_of(words: str, code: str | None, default: ReasonCode) -> ReasonCode:
-    """Read a reason from an OMS code at the front or in brackets of a text, else from its words."""
-    found = _OMS_CODE.search(words)
-    written = (found.group(1) or found.group(2)) if found else code
-    if written and written.isascii() and written.isdigit():
-        number = int(written)
-        for low, high, reason in _REASONS_BY_CODE:
-            if low <= number <= high:
-                return reason
-    lowered = words.lower()
-    return next((r for pattern, r in _REASONS_BY_TEXT if pattern.search(lowered)), default)
-
-
 def _login_reason(words: str) -> ReasonCode:
     if re.search(r"\bip\b|whitelist", words):
         return ReasonCode.IP_NOT_WHITELISTED
@@ -205,16 +134,10 @@ def _is_dead_session(answer: Answer, words: str, code: str | None) -> bool:
     return answer.is_2xx and (code == "40000" or bool(_DEAD_SESSION_TEXT.search(words)))
 
 
-def _is_doubtful(words: str, code: str | None) -> bool:
-    found = _OMS_CODE.search(words)
-    written = (found.group(1) or found.group(2)) if found else None
-    return bool({code, written} & _DOUBTFUL_CODES) or bool(_DOUBTFUL_TEXT.search(words))
-
-
 def _names_an_order(answer: Answer) -> bool:
     top = answer.members or {}
     inner = members(top.get("data")) or {}
-    return any(text(part.get(key)) for part in (top, inner) for key in ("order_id", "orderId"))
+    return any(raw_text(part.get(key)) for part in (top, inner) for key in ("order_id", "orderId"))
 
 
 def _says_error(answer: Answer) -> bool:
@@ -237,7 +160,7 @@ def _refused(answer: Answer, action: str, default: ReasonCode) -> Refused:
     words, code = answer.message() or "", answer.code()
     return Refused(
         _sentence(answer, f"the {action} was refused"),
-        reason=reason_of(words, code, default),
+        reason=reason_of(words, code) or default,
         broker_code=code,
         broker_message=answer.message(),
     )

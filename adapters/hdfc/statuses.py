@@ -1,14 +1,16 @@
 """Order status words of InvestRight's book to our states (dossier hdfc 5.9).
 
 Only `Traded`, `Rejected` and `CANCELLED` are documented; the rest is the dossier's reading.
-Quantities win over words, and a word that is not listed changes nothing (state None): the
-dossier would call such an order open when something is pending, which is a guess as well.
+Quantities win over words, and a word that is not listed is logged and changes nothing (state
+None): the dossier would call such an order open when something is pending, a guess as well.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+from adapters.hdfc.values import unrecognised
 from adapters.sdk.models import BrokerOrderState as State
 
 _WORDS = {
@@ -69,13 +71,14 @@ def order_state(
     `pending` is None where the row does not say; `at_exchange`: it has an exchange order id;
     `is_stop`: an SL or SL-M order, whose trigger the book does not report.
     """
-    word = " ".join(re.sub(r"[_-]", " ", status.upper()).split())
+    word = _normal(status)
     if word in _RESTING or word in _RESTING_AT_EXCHANGE:
         resting = State.TRIGGER_PENDING if is_stop else State.OPEN
         known = resting if word in _RESTING or at_exchange else State.PENDING
     elif word in _WORDS:
         known = _WORDS[word]
     else:
+        unrecognised("order status", status or "(none)")
         return None
     if 0 < quantity <= filled:
         return State.FILLED
@@ -87,3 +90,8 @@ def order_state(
         # "Traded" without a fill: alive if anything is pending, otherwise the row says nothing.
         return State.OPEN if pending else None
     return known
+
+
+@lru_cache(256)
+def _normal(status: str) -> str:
+    return " ".join(re.sub(r"[_-]", " ", status.upper()).split())

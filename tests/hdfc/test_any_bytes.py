@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.hdfc import parse, parse_login, parse_portfolio
+from adapters.hdfc import parse, parse_login, parse_portfolio, parse_quotes
 from adapters.hdfc.envelope import Answer, read_answer
 from adapters.hdfc.master import HEADER, read_master
 from adapters.sdk.errors import GatewayError
@@ -28,7 +28,7 @@ PARSERS: tuple[Callable[[Answer], Any], ...] = (
     lambda answer: parse.parse_modified(answer, "26042500000504"),
     lambda answer: parse_portfolio.parse_trades(answer, []),
     parse_portfolio.parse_positions,
-    lambda answer: parse_portfolio.parse_last_prices(answer, {"21840": ("NSE", "NSE:X")}, NOW),
+    lambda answer: parse_quotes.parse_last_prices(answer, {"21840": ("NSE", "NSE:X")}, NOW),
     parse_login.parse_login_token,
     parse_login.parse_login_question,
     parse_login.parse_second_factor,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.hdfc import orders, parse, parse_portfolio, quotes
+from adapters.hdfc import orders, parse, parse_portfolio, parse_quotes, quotes
 from adapters.hdfc.adapter import HdfcAdapter
 from adapters.hdfc.constants import IST
 from adapters.hdfc.simulator import HdfcSimulator
@@ -136,7 +136,7 @@ def test_anything_else_is_not_read_as_positions_or_trades(status: int, body: Any
 
 
 def test_last_price_of_the_documents() -> None:
-    found = parse_portfolio.parse_last_prices(answer_of(payload("put_fetch_ltp.json")), ASKED, NOW)
+    found = parse_quotes.parse_last_prices(answer_of(payload("put_fetch_ltp.json")), ASKED, NOW)
     assert list(found) == ["NSE:ONE"]
     assert (found["NSE:ONE"].last_price, found["NSE:ONE"].close) == (
         Decimal("1089.75"),
@@ -162,12 +162,12 @@ def test_last_price_of_the_documents() -> None:
 )
 def test_price_that_may_be_another_contracts_is_no_price(rows: Any) -> None:
     answer = answer_of({"data": rows, "meta": {"statusCode": "OK"}})
-    assert parse_portfolio.parse_last_prices(answer, ASKED, NOW) == {}
+    assert parse_quotes.parse_last_prices(answer, ASKED, NOW) == {}
 
 
 def test_blank_exchange_is_believed_where_it_is_known_to_be_blank() -> None:
     answer = answer_of({"data": [{"exchange": "", "token": 810001, "ltp": "1,085.5"}]})
-    found = parse_portfolio.parse_last_prices(answer, ASKED, NOW)
+    found = parse_quotes.parse_last_prices(answer, ASKED, NOW)
     assert found["BFO:TWO"].last_price == Decimal("1085.5")
 
 
@@ -182,7 +182,7 @@ def test_blank_exchange_is_believed_where_it_is_known_to_be_blank() -> None:
 )
 def test_failed_price_reads_are_errors(status: int, body: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        parse_portfolio.parse_last_prices(answer_of(body, status), ASKED, NOW)
+        parse_quotes.parse_last_prices(answer_of(body, status), ASKED, NOW)
 
 
 def test_batches_hold_ten_tokens_and_none_twice() -> None:
@@ -194,7 +194,7 @@ def test_batches_hold_ten_tokens_and_none_twice() -> None:
             codes={"token": str(token)},
         )
 
-    wanted = [*map(listed, range(12)), listed(3, Exchange.NFO), listed(4, Exchange.CDS)]
+    wanted = [*map(listed, range(12)), listed(3, Exchange.NFO), listed(4, Exchange.BCD)]
     batches = list(quotes.batches(wanted))
     assert [len(batch) for batch in batches] == [10, 3]
     assert batches[1]["3"] == ("NFO", "NFO:3")
