@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from adapters.mstock.adapter import MstockAdapter
+from adapters.mstock.constants import IST
 from adapters.mstock.envelope import Envelope, decode_envelope
 from adapters.mstock.simulator import MstockSimulator
 from adapters.sdk.interface import AdapterContext
@@ -23,6 +25,7 @@ from adapters.sdk.models import (
     Side,
     Validity,
 )
+from adapters.sdk.simulator import ManualClock
 
 PAYLOADS = Path(__file__).parents[2] / "adapters" / "mstock" / "payloads"
 TAG = 123456789012345
@@ -105,10 +108,14 @@ def ref(order: PlaceOrder, broker_order_id: str) -> OrderRef:
 
 @asynccontextmanager
 async def desk(
-    *, login: str = "otp", answer_timeout_s: float = 5.0, **options: Any
+    *,
+    login: str = "otp",
+    answer_timeout_s: float = 5.0,
+    clock: ManualClock | None = None,
+    **options: Any,
 ) -> AsyncIterator[Desk]:
-    """Start a simulator and an adapter for it, not logged in."""
-    simulator = MstockSimulator(options=AT_ONCE | {"login": login} | options)
+    """Start a simulator and an adapter for it, not logged in. Both go by `clock`."""
+    simulator = MstockSimulator(clock=clock, options=AT_ONCE | {"login": login} | options)
     await simulator.start()
     adapter = MstockAdapter(
         AdapterContext(
@@ -117,7 +124,8 @@ async def desk(
             login=login,
             answer_timeout_s=answer_timeout_s,
             read_timeout_s=answer_timeout_s,
-        )
+        ),
+        clock=clock or (lambda: datetime.now(IST)),
     )
     try:
         yield Desk(simulator, adapter)

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from adapters.mstock.envelope import decode_envelope, order_id, read_error, write_error
+from adapters.mstock.envelope import (
+    decode_envelope,
+    order_id,
+    question_error,
+    read_error,
+    write_error,
+)
 from adapters.sdk.errors import BadAnswer, LoginExpired, ReasonCode, Refused
 from tests.mstock.support import answer
 
@@ -248,3 +254,31 @@ def test_http_429_says_rate_limited_and_proves_nothing() -> None:
     error = write_error(decode_envelope(429, body("false", "Too many requests")))
     assert isinstance(error, BadAnswer)
     assert error.reason == ReasonCode.RATE_LIMITED
+
+
+@pytest.mark.parametrize("raw", [b"Too Many Requests", b"", b"{}", b"<html>429</html>"])
+def test_http_429_without_an_envelope_is_a_rate_limit_too(raw: bytes) -> None:
+    with pytest.raises(BadAnswer) as caught:
+        decode_envelope(429, raw, retry_after_s=7.0)
+    assert caught.value.reason == ReasonCode.RATE_LIMITED
+    assert caught.value.retry_after_s == 7.0
+
+
+def test_how_long_to_stay_away_is_kept_with_the_broker_s_words() -> None:
+    limited = decode_envelope(429, body("false", "Too many requests"), retry_after_s=2.0)
+    for error in (write_error(limited), read_error(limited)):
+        assert error.retry_after_s == 2.0
+
+
+def test_a_question_is_refused_only_by_what_is_listed_for_requests() -> None:
+    assert isinstance(question_error(decode_envelope(400, body("false", "no", "IA400"))), Refused)
+    for http, code in ((500, "IA400"), (200, "IA500"), (200, "RS-0111"), (403, "IA403")):
+        error = question_error(decode_envelope(http, body("false", "no", code)))
+        assert isinstance(error, BadAnswer)
+    assert isinstance(
+        question_error(decode_envelope(401, body("false", "", "IA401"))), LoginExpired
+    )
+
+
+def test_a_dead_key_on_a_read_says_what_to_do() -> None:
+    assert "renew it in the portal" in read_error(answer("ia403_key_dead_http403")).message

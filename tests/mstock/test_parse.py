@@ -397,3 +397,22 @@ def test_a_refused_login_names_the_address_where_that_is_the_reason() -> None:
     with pytest.raises(LoginRefused) as caught:
         parse.request_token(answer("ia403_ip_mismatch_http403"))
     assert caught.value.reason == ReasonCode.IP_NOT_WHITELISTED
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("EXCH:16308:The order has been canceled due to price freeze.", ReasonCode.PRICE_BAND),
+        ("EXCH:16284:The order price is out of the days price range.", ReasonCode.PRICE_BAND),
+        ("RMS:2161:FUND LIMIT INSUFFICIENT", ReasonCode.MARGIN_SHORT),
+        ("UNSOLICITATED INSERT", ReasonCode.EXCHANGE_REJECTED),
+        ("", ReasonCode.EXCHANGE_REJECTED),
+    ],
+)
+def test_a_rejected_order_says_why_in_our_words_too(words: str, reason: ReasonCode) -> None:
+    found = parse.order(row(status="Rejected", text=words), ORDER_ID, parse.NO_FILLS)
+    assert (found.reason, found.message) == (reason, words or None)
+
+
+def test_an_order_that_is_not_rejected_has_no_reason() -> None:
+    assert parse.order(row(text="FUND LIMIT INSUFFICIENT"), ORDER_ID, parse.NO_FILLS).reason is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from typing import Any
 import pytest
 
 from adapters.mstock.config import STOP_SPELLING
-from adapters.mstock.constants import PREFIX
+from adapters.mstock.constants import IST, PREFIX
 from adapters.mstock.orders import place_fields
 from adapters.mstock.simulator import MstockSimulator
+from adapters.sdk.simulator import ManualClock
 from adapters.sdk.transport import HttpRequest, HttpResponse, WebTransport
 from tests.mstock.support import Desk, desk, payload
+
+# A Monday.
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=IST)
 
 
 class Wire:
@@ -280,3 +285,146 @@ async def test_a_twelve_hour_clock_loses_am_and_pm(tmp_path: Path) -> None:
 def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(ValueError, match="login is otp or totp"):
         MstockSimulator(options={"login": "sms"})
+
+
+async def counted(at: Desk) -> list[str]:
+    return [what for _, what in at.simulator.violations]
+
+
+HISTORY = {
+    "exchange": "NSE",
+    "symboltoken": "3045",
+    "interval": "ONE_DAY",
+    "fromdate": "2026-11-16 09:15",
+    "todate": "2026-11-20 15:30",
+}
+MARGIN = {
+    "product_type": "DELIVERY",
+    "transaction_type": "BUY",
+    "quantity": "5",
+    "price": "800",
+    "exchange": "NSE",
+    "symbol_name": "SBIN-EQ",
+    "token": "3045",
+    "trigger_price": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "http"),
+    [
+        ("/instruments/historical", {**HISTORY, "exchange": "1"}, 400),
+        ("/instruments/historical", {**HISTORY, "symboltoken": 3045}, 400),
+        ("/instruments/historical", {**HISTORY, "symboltoken": "999260"}, 400),
+        ("/instruments/historical", {**HISTORY, "interval": "1m"}, 400),
+        ("/instruments/historical", {**HISTORY, "fromdate": "2026-11-16T09:15:00"}, 400),
+        ("/instruments/historical", {**HISTORY, "todate": "2026-11-15 15:30"}, 400),
+        ("/instruments/historical", {**HISTORY, "interval": "ONE_MINUTE"}, 400),
+        ("/instruments/historical", {"exchange": "NSE"}, 400),
+        ("/instruments/intraday", {**HISTORY, "exchange": "NSE"}, 400),
+        ("/instruments/intraday", {**HISTORY, "exchange": "3"}, 400),
+        ("/instruments/quote", {"mode": "FULL", "exchangeTokens": {"NSE": ["3045"]}}, 400),
+        ("/instruments/quote", {"mode": "LTP", "exchangeTokens": {"NSE": [3045]}}, 400),
+        ("/instruments/quote", {"mode": "LTP", "exchangeTokens": {"NSE": "3045"}}, 400),
+        ("/instruments/quote", {"mode": "LTP"}, 400),
+        ("/margins/orders", {}, 400),
+        ("/margins/orders", MARGIN, 400),
+        ("/margins/orders", {"orders": [{**MARGIN, "quantity": 5}]}, 400),
+        ("/margins/orders", {"orders": [{**MARGIN, "token": "1"}]}, 400),
+        ("/margins/orders", {"orders": [{**MARGIN, "product_type": "CNC"}]}, 400),
+        ("/margins/orders", {"orders": ["x"]}, 400),
+        ("/trades", {"fromdate": "2026-11-16"}, 400),
+        ("/order/details", {"order_no": 5}, 400),
+    ],
+)
+async def test_a_question_that_the_documents_forbid_gets_the_brokers_error_and_is_counted(
+    tmp_path: Path, path: str, body: dict[str, Any], http: int
+) -> None:
+    async with wire(tmp_path) as (at, raw):
+        got = await raw.call("POST", path, body)
+        assert got.status == http
+        assert got.json()["status"] == 400 or got.json()["errorcode"] == "IA400"
+        assert len(await counted(at)) == 1
+
+
+@pytest.mark.parametrize("path", ["/orders/regular", "/margins/orders", "/instruments/quote"])
+async def test_a_body_that_is_not_declared_as_json_is_refused_and_counted(
+    tmp_path: Path, path: str
+) -> None:
+    async with wire(tmp_path) as (at, raw):
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        got = await raw.call("POST", path, raw.fields, headers=headers)
+        assert (got.status, got.json()["status"]) == (400, 400)
+        assert await counted(at) == ["missing or of the wrong type: body"]
+
+
+async def test_the_validation_problem_of_margins_is_the_brokers_own(tmp_path: Path) -> None:
+    async with wire(tmp_path) as (_, raw):
+        got = (await raw.call("POST", "/margins/orders", {})).json()
+        expected = json.loads(payload("post_margins_orders_validation_http400"))
+        assert got["errors"] == expected["errors"]
+        assert shape(got) == shape(expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sample"),
+    [
+        ("/instruments/quote", {"mode": "OHLC", "exchangeTokens": {"NSE": ["3045"]}}, "quote"),
+        ("/instruments/historical", {**HISTORY, "interval": "FIVE_MINUTE"}, "historical"),
+    ],
+)
+async def test_data_has_the_shape_of_the_brokers_own(
+    tmp_path: Path, path: str, body: dict[str, Any], sample: str
+) -> None:
+    async with wire(tmp_path, clock=ManualClock(NOON)) as (_, raw):
+        got = (await raw.call("POST", path, body)).json()
+        expected = json.loads(payload(f"post_instruments_{sample}"))
+        assert shape(expected["data"]) == shape(got["data"])
+
+
+async def test_margins_and_holdings_have_the_shape_of_the_brokers_own(tmp_path: Path) -> None:
+    async with wire(tmp_path) as (_, raw):
+        margin = (await raw.call("POST", "/margins/orders", {"orders": [MARGIN]})).json()
+        expected = json.loads(payload("post_margins_orders"))
+        assert margin["data"].keys() == expected["data"].keys()
+        assert margin["data"]["summary"].keys() == expected["data"]["summary"].keys()
+        held = (await raw.call("GET", "/portfolio/holdings")).json()["data"]
+        sample = json.loads(payload("get_portfolio_holdings"))["data"]
+        assert shape(sample) == shape(held)
+        assert held[-1]["quantity"] == 0
+
+
+async def test_ltp_mode_has_no_other_prices(tmp_path: Path) -> None:
+    async with wire(tmp_path) as (_, raw):
+        asked = {"mode": "LTP", "exchangeTokens": {"NSE": ["3045"], "XYZ": ["1"]}}
+        data = (await raw.call("POST", "/instruments/quote", asked)).json()["data"]
+        assert set(data["fetched"][0]) == {"exchange", "tradingSymbol", "symbolToken", "ltp"}
+        assert data["unfetched"][0]["exchange"] == "XYZ"
+
+
+async def test_a_days_candle_of_today_is_http_500_as_observed(tmp_path: Path) -> None:
+    async with wire(tmp_path) as (_, raw):
+        body = {"exchange": "1", "symboltoken": "3045", "interval": "ONE_DAY"}
+        assert (await raw.call("POST", "/instruments/intraday", body)).status == 500
+
+
+async def test_historical_candles_leave_today_out_and_intraday_ones_are_newest_first(
+    tmp_path: Path,
+) -> None:
+    async with wire(tmp_path, clock=ManualClock(NOON)) as (_, raw):
+        body = {**HISTORY, "fromdate": "20-11-2026", "todate": "2026-11-23"}
+        days = (await raw.call("POST", "/instruments/historical", body)).json()["data"]["candles"]
+        assert [row[0] for row in days] == ["2026-11-20T00:00:00+05"]
+        body = {"exchange": "1", "symboltoken": "3045", "interval": "ONE_HOUR"}
+        hours = (await raw.call("POST", "/instruments/intraday", body)).json()["data"]["candles"]
+        assert [row[0][-5:] for row in hours] == ["11:15", "10:15", "09:15"]
+
+
+async def test_the_history_of_trades_names_the_exchanges_order(tmp_path: Path) -> None:
+    async with wire(tmp_path, clock=ManualClock(NOON)) as (at, raw):
+        body = {"fromdate": "2026-11-23", "todate": "2026-11-23"}
+        assert (await raw.call("POST", "/trades", body)).json()["data"] == []
+        ref = await at.place(at.order(price=Decimal("812.00")))
+        (row,) = (await raw.call("POST", "/trades", body)).json()["data"]
+        assert row["orderid"] != ref.broker_order_id
+        assert (row["fillsize"], row["fillprice"]) == ("10", "812.00")
