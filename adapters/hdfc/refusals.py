@@ -2,7 +2,8 @@
 
 On a write exactly these prove that there is no live order, all else leaves the outcome open:
 
-- HTTP 400, 404, 405, 422 and 403;
+- HTTP 400, 404, 405, 422 and 403 with a JSON object, or 403 and 404 without a body: a page of
+  HTML may come from any proxy on the way, after the broker took the order;
 - HTTP 2xx with `status` `error` or `failed`, or without `status` but with an `error` text,
   when it says why, carries no order id, and is not one of the doubtful texts below.
 
@@ -51,9 +52,9 @@ def write_error(answer: Answer, action: str) -> GatewayError:
         return _bad(answer, f"the {action} was throttled", ReasonCode.RATE_LIMITED)
     if _names_an_order(answer) or is_doubtful(words, code):
         return _bad(answer, f"the answer to the {action} settles nothing")
-    if status in _INVALID:
+    if status in _INVALID and _is_the_brokers(answer):
         return _refused(answer, action, ReasonCode.INVALID_ORDER)
-    if status == 403:
+    if status == 403 and _is_the_brokers(answer):
         return _refused(answer, action, ReasonCode.BROKER_REJECTED)
     if answer.is_2xx and answer.has_words() and _says_error(answer):
         return _refused(answer, action, ReasonCode.BROKER_REJECTED)
@@ -132,6 +133,11 @@ def _login_reason(words: str) -> ReasonCode:
 def _is_dead_session(answer: Answer, words: str, code: str | None) -> bool:
     # Beside a 401 only an error inside a 2xx is read so: 403 never ends a session (12.13).
     return answer.is_2xx and (code == "40000" or bool(_DEAD_SESSION_TEXT.search(words)))
+
+
+def _is_the_brokers(answer: Answer) -> bool:
+    # Its gateway's 403 and 404 were seen without a body (4.2).
+    return answer.members is not None or (answer.status in (403, 404) and not answer.body.strip())
 
 
 def _names_an_order(answer: Answer) -> bool:
