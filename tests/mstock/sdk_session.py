@@ -1,7 +1,8 @@
 """Drive an m.Stock server with the official SDK, changed in nothing but the host.
 
-Runs in the SDK's own environment: `python sdk_session.py API_URL CONTROL_URL LOGIN`, with the
-credentials as JSON on standard input. Prints what the SDK returned, as one JSON object.
+Runs in the SDK's own environment, with the credentials as JSON on standard input:
+`python sdk_session.py API_URL CONTROL_URL LOGIN TODAY BEFORE`, the last two being dates of trading
+days. Prints what the SDK returned, as one JSON object.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def code_to_read(control_url: str) -> str:
 
 
 def main() -> None:
-    api_url, control_url, login = sys.argv[1:]
+    api_url, control_url, login, today, before = sys.argv[1:]
     credentials = json.load(sys.stdin)
     __config__.default_root_uri = f"{api_url}/"
     from tradingapi_b.mconnect import MConnectB
@@ -75,12 +76,31 @@ def main() -> None:
     results["cancel"] = model.cancel_order("NORMAL", order_id).json()
     results["cancel_again"] = refused(lambda: model.cancel_order("NORMAL", order_id))
     results["cancelled"] = model.get_order_book().json()
+    stop = {"_variety": "STOPLOSS", "_ordertype": "STOPLOSS_LIMIT", "_triggerprice": "825.00"}
+    results["stop"] = model.place_order(**_ORDER | stop | {"_price": "830.00"}).json()
+    stop_id = results["stop"][0]["data"]["orderid"]
+    results["stop_cancel"] = model.cancel_order("STOPLOSS", stop_id).json()
     results["too_dear"] = refused(lambda: model.place_order(**_ORDER | {"_quantity": "3000000"}))
     results["market"] = model.place_order(**_ORDER | {"_ordertype": "MARKET", "_price": "0"}).json()
     results["trades"] = model.get_trade_book().json()
     results["positions"] = model.get_net_position().json()
     results["holdings"] = model.get_holdings().json()
     results["funds"] = model.get_fund_summary().json()
+    results["trade_history"] = model.get_trade_history(today, today).json()
+    results["margin"] = model.calculate_order_margin(
+        "DELIVERY", "BUY", "10", "800.50", "NSE", "SBIN-EQ", "3045"
+    ).json()
+    results["margin_wrong"] = model.calculate_order_margin(
+        "CNC", "BUY", "10", "800.50", "NSE", "SBIN-EQ", "3045"
+    ).json()
+    days = (f"{before} 09:15", f"{before} 15:30")
+    results["history"] = model.get_historical_chart("NSE", "3045", "FIVE_MINUTE", *days).json()
+    # The SDK's own samples write dates without a time.
+    dates = ("NSE", "3045", "ONE_DAY", before, before)
+    results["history_day"] = model.get_historical_chart(*dates).json()
+    results["intraday"] = model.get_intraday_chart("1", "3045", "THIRTY_MINUTE").json()
+    results["intraday_day"] = refused(lambda: model.get_intraday_chart("1", "3045", "ONE_DAY"))
+    results["ltp"] = model.get_market_quote("LTP", {"NSE": ["3045"]}).json()
     results["quote"] = model.get_market_quote("OHLC", {"NSE": ["3045", "999260"]}).json()
     results["resting"] = model.place_order(**_ORDER).json()
     results["cancel_all"] = model.cancel_all().json()

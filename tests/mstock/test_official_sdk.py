@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.mstock import parse, rows
+from adapters.mstock import margins, market, parse, portfolio, rows
+from adapters.mstock.constants import IST
 from adapters.mstock.envelope import Envelope, decode_envelope
 from adapters.mstock.simulator import MstockSimulator
-from adapters.sdk.models import BrokerOrderState
+from adapters.sdk.models import BrokerOrderState, Interval
+from adapters.sdk.simulator import CallKind, ManualClock
 from tests.mstock.support import TAG, desk
 
 pytestmark = pytest.mark.sdk
@@ -24,6 +28,8 @@ _SET_UP = (
     ".venvs/mstock-sdk/bin/pip install -r tests/mstock/sdk-requirements.txt"
 )
 _TIME_LIMIT_S = 60
+# A Monday.
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=IST)
 
 
 @pytest.fixture
@@ -45,6 +51,8 @@ async def drive(python: str, simulator: MstockSimulator, folder: Path) -> dict[s
         simulator.base_urls["api"],
         simulator.control_url,
         simulator.login_kind,
+        f"{NOON:%Y-%m-%d}",
+        f"{NOON - timedelta(days=3):%Y-%m-%d}",
         # The SDK writes its log file there.
         cwd=folder,
         stdin=asyncio.subprocess.PIPE,
@@ -68,7 +76,7 @@ async def drive(python: str, simulator: MstockSimulator, folder: Path) -> dict[s
 async def test_official_sdk_logs_in_places_lists_modifies_and_cancels(
     sdk_python: str, tmp_path: Path, login: str
 ) -> None:
-    async with desk(login=login) as at:
+    async with desk(login=login, clock=ManualClock(NOON)) as at:
         got = await drive(sdk_python, at.simulator, tmp_path)
 
         assert got["wrong_password"]["raised"] == "GeneralException"
@@ -103,13 +111,26 @@ async def test_official_sdk_logs_in_places_lists_modifies_and_cancels(
         assert set(got["master"][0]) >= {"token", "symbol", "name", "exch_seg"}
         assert got["logout"]["message"] == "Success"
         assert got["after_logout"]["raised"] == "InteractiveAPIException"
-        assert not at.simulator.violations
+        assert got["trade_history"]["data"][0]["fillprice"] == "812.00"
+        assert got["margin"]["data"]["summary"]["total_charges"] == 8025
+        assert got["margin_wrong"]["errorcode"] == "IA400"
+        assert len(got["history"]["data"]["candles"]) == 75
+        assert len(got["history_day"]["data"]["candles"]) == 1
+        assert got["intraday"]["data"]["candles"][0][0] == "2026-11-23 11:45"
+        assert got["intraday_day"]["raised"] == "InteractiveAPIException"
+        assert set(got["ltp"]["data"]["fetched"][0]) >= {"ltp", "symbolToken"}
+        assert got["stop_cancel"]["data"]["orderid"] == got["stop"][0]["data"]["orderid"]
+        # What was asked wrongly on purpose is counted, and nothing else.
+        assert at.simulator.violations == {
+            (CallKind.MODIFY, "Trigger price can not be blank."): 1,
+            (CallKind.READ, "Invalid product type."): 1,
+        }
 
 
 async def test_our_parsers_read_what_the_official_sdk_was_told(
     sdk_python: str, tmp_path: Path
 ) -> None:
-    async with desk() as at:
+    async with desk(clock=ManualClock(NOON)) as at:
         got = await drive(sdk_python, at.simulator, tmp_path)
 
     def told(name: str) -> Envelope:
@@ -123,3 +144,11 @@ async def test_our_parsers_read_what_the_official_sdk_was_told(
     assert found.broker_tag == TAG
     (fills,) = parse.fills_by_order(rows.TRADES.read(told("trades"))).values()
     assert fills.quantity == 10
+    (held,) = portfolio.positions(rows.POSITIONS.read(told("positions")))
+    assert held.quantity == 10
+    assert len(portfolio.holdings(rows.list_of(told("holdings")))) == 2
+    assert portfolio.funds(rows.list_of(told("funds"))).available is not None
+    assert margins.margin(told("margin"), 1).required == Decimal("8025.00")
+    start, end = NOON - timedelta(days=4), NOON
+    for name in ("history", "intraday"):
+        assert market.candles(told(name), Interval.M5, start, end)

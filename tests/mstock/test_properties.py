@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 
 from adapters.mstock import margins, market, parse, portfolio, rows
 from adapters.mstock.constants import IST
-from adapters.mstock.envelope import Envelope, decode_envelope
+from adapters.mstock.envelope import (
+    Envelope,
+    decode_envelope,
+    question_error,
+    read_error,
+    write_error,
+)
 from adapters.mstock.master import instrument, read_master
 from adapters.mstock.values import bounded, clean
 from adapters.sdk.errors import GatewayError
@@ -82,6 +88,9 @@ PARSERS: list[Callable[[Envelope], Any]] = [
     lambda envelope: parse.login_tokens(envelope, mode="otp"),
     lambda envelope: parse.login_tokens(envelope, mode="totp"),
     parse.placed,
+    write_error,
+    read_error,
+    question_error,
     lambda envelope: parse.cancel_requested(envelope, "1"),
     _book,
     _details,
@@ -185,6 +194,41 @@ def test_rows_that_are_decoded_fast_are_those_of_the_slow_way(
 
 def _plain(value: Any) -> Any:
     return bounded(value) if isinstance(value, Decimal) else clean(value)
+
+
+READERS: dict[str, Callable[[Envelope], Any]] = {
+    "get_portfolio_positions": lambda found: portfolio.positions(rows.POSITIONS.read(found)),
+    "get_tradebook": lambda found: portfolio.trades(rows.TRADES.read(found)),
+    "get_orders_every_status": lambda found: parse.book_orders(rows.ORDERS.read(found), {}),
+    "post_order_details": lambda found: parse.book_orders(rows.ORDERS.read(found), {}),
+    "get_portfolio_holdings": lambda found: portfolio.holdings(rows.list_of(found)),
+    "get_user_fundsummary": lambda found: portfolio.funds(rows.list_of(found)),
+    "post_margins_orders": lambda found: margins.margin(found, 1),
+    "post_instruments_quote": lambda found: market.quotes(found, INSTRUMENTS, LATER),
+    "post_instruments_historical": lambda found: market.candles(
+        found, Interval.M5, LONG_AGO, LATER
+    ),
+    "post_instruments_intraday": lambda found: market.candles(found, Interval.M5, LONG_AGO, LATER),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_numbers_as_text_nulls_as_words_and_a_list_around_it_all_change_nothing(name: str) -> None:
+    def change(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: change(inner) for key, inner in node.items()}
+        if isinstance(node, list):
+            return [change(inner) for inner in node]
+        if node is None:
+            return "None"
+        is_number = isinstance(node, int | float) and not isinstance(node, bool)
+        return f" {node} " if is_number else node
+
+    read, value = READERS[name], json.loads(payload(name))
+    expected = read(decode_envelope(200, payload(name)))
+    changed = {**change(value), "status": "True"}
+    for variant in (value, changed, [value], [changed]):
+        assert expected == read(decode_envelope(200, json.dumps(variant).encode()))
 
 
 @given(STATUSES, JSON)
