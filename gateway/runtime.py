@@ -20,6 +20,7 @@ from gateway.api.auth import Keys
 from gateway.api.baskets import BasketRoutes
 from gateway.api.books import BookRoutes
 from gateway.api.breakers import BreakerRoutes
+from gateway.api.calendar import CalendarRoutes
 from gateway.api.cancel import CancelRoutes
 from gateway.api.events import EventRoutes
 from gateway.api.kill import KillRoutes
@@ -37,6 +38,7 @@ from gateway.books.desk import BookDesk
 from gateway.books.keeper import SnapshotKeeper
 from gateway.books.margins import MarginDesk
 from gateway.books.reader import BookReader
+from gateway.calendar.owner import CalendarFile
 from gateway.calls.journal import BreakerJournal, RecentCalls
 from gateway.config import Settings, adapter_context
 from gateway.events.feed import Feed
@@ -74,6 +76,7 @@ class Gateway:
         self._switch = KillSwitch()
         data_dir = settings.data_dir
         self.store = Store(data_dir / JOURNAL, keyring, on_broken=self._journal_broke)
+        self.days = CalendarFile(data_dir)
         self._instrument_store = InstrumentStore(data_dir / INSTRUMENTS)
         self.accounts = {
             config.id: _account(config, plugins[config.broker]) for config in settings.accounts
@@ -99,6 +102,7 @@ class Gateway:
             on_session_expired=self.sessions.session_expired,
             on_duplicate=self._duplicate,
             name_contract=self.instruments.find_by_codes,
+            calendar=self.days.calendar,
         )
         self.baskets = Baskets(self.orders, self.store, boot_id)
         self._cancel_routes = CancelRoutes(self.orders.canceller, self.accounts, settings.groups)
@@ -121,8 +125,8 @@ class Gateway:
             self.instruments.find_isins,
             self.sessions.session_expired,
         )
-        self.snapshots = SnapshotKeeper(self.store, self.accounts, self.reader)
-        self.desk = BookDesk(self.store, self.reader, self.snapshots)
+        self.snapshots = SnapshotKeeper(self.store, self.accounts, self.reader, self.days.calendar)
+        self.desk = BookDesk(self.store, self.reader, self.snapshots, self.days.calendar)
         self.feed = Feed(self.store)
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -179,6 +183,7 @@ class Gateway:
                 self.instruments.find_everywhere,
                 self.instruments.refresh,
             ).routes(),
+            *CalendarRoutes(self.days, self.store).routes(),
             *AuditRoutes(self.store, self.feed).routes(),
             *EventRoutes(self.feed, self.orders, self.accounts).routes(),
             *BreakerRoutes(self.accounts, self.breakers).routes(),

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from datetime import date, datetime, time, timedelta
 
 from adapters.sdk.models import Exchange
+from gateway.calendar import Calendar
 from gateway.orchestrator.trading_day import CLOSE, trade_date
 from gateway.orders.records import Leg
 from gateway.orders.states import BROKER_FINAL
@@ -19,6 +20,8 @@ from gateway.orders.times import IST, ist, to_us
 BEFORE_EXPIRY = timedelta(minutes=10)
 # Before this, a book may still be that of the day before.
 _OPENS = time(9, 0)
+# From the evening before the longest row of days without a session.
+_LONGEST_GAP_DAYS = 7
 _FIRST_CLOSE = min(CLOSE.values())
 
 
@@ -34,25 +37,21 @@ def before_expiry(day: date, expires_at: datetime) -> int | None:
     return to_us(at) if at.date() == day and at.time() >= _OPENS else None
 
 
-def is_weekday(day: date) -> bool:
-    return day.weekday() < 5
-
-
 def begins(day: date) -> int:
     return to_us(datetime.combine(day, time(0), IST))
 
 
 def made_since(day: date) -> int:
-    """From when an order may be one of that day: the evening before, over a weekend too."""
-    return begins(day - timedelta(days=4))
+    """From when an order may be one of that day: the evening of the last session before it."""
+    return begins(day - timedelta(days=_LONGEST_GAP_DAYS))
 
 
-def belongs(leg: Leg, day: date) -> bool:
+def belongs(leg: Leg, day: date, calendar: Calendar) -> bool:
     """Whether a leg is for that day's session, or was made on that day."""
-    return _session_of(leg) == day or ist(leg.created_us).date() == day
+    return _session_of(leg, calendar) == day or ist(leg.created_us).date() == day
 
 
-def is_due_in_book(leg: Leg, day: date, begun_us: int) -> bool:
+def is_due_in_book(leg: Leg, day: date, begun_us: int, calendar: Calendar) -> bool:
     """Whether a book of that day, read at `begun_us`, has to show the leg if it exists.
 
     One that is for a later session shows from when it was sent; one that ended on an earlier
@@ -61,11 +60,11 @@ def is_due_in_book(leg: Leg, day: date, begun_us: int) -> bool:
     if ist(leg.created_us).date() < day:
         ended = leg.state in BROKER_FINAL and (leg.as_of_us or leg.updated_us) < begins(day)
         return not ended
-    return _session_of(leg) == day or leg.created_us < begun_us
+    return _session_of(leg, calendar) == day or leg.created_us < begun_us
 
 
-def _session_of(leg: Leg) -> date:
-    return trade_date(leg.created_us, leg.instrument, amo=leg.amo)
+def _session_of(leg: Leg, calendar: Calendar) -> date:
+    return trade_date(leg.created_us, leg.instrument, calendar, amo=leg.amo)
 
 
 def exchange_of(instrument: str | None) -> Exchange | None:

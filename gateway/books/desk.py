@@ -15,6 +15,7 @@ from gateway.books.compare import Comparison, compare
 from gateway.books.keeper import SnapshotKeeper
 from gateway.books.known import Book, KnownOrder, KnownTrade, asked_of
 from gateway.books.reader import BookReader, LiveKind, NotRead
+from gateway.calendar import Calendar
 from gateway.orchestrator.account import Account
 from gateway.orders.records import Reason
 from gateway.orders.times import ist, now_us
@@ -50,12 +51,14 @@ class BookDesk:
         store: Store,
         reader: BookReader,
         keeper: SnapshotKeeper,
+        calendar: Calendar,
         *,
         clock: Callable[[], int] = now_us,
     ) -> None:
         self._store = store
         self._reader = reader
         self._keeper = keeper
+        self._calendar = calendar
         self._clock = clock
 
     def today(self) -> date:
@@ -95,7 +98,7 @@ class BookDesk:
         """Every leg that is for a day's session or was made on that day, sent or not."""
         to_us = begins(day + timedelta(days=1))
         legs = await self._store.read(lambda c: legs_between(c, account.id, made_since(day), to_us))
-        return [owned for owned in legs if belongs(owned.leg, day)]
+        return [owned for owned in legs if belongs(owned.leg, day, self._calendar)]
 
     async def check(self, account: Account, day: date) -> Checked:
         """Compare the journal with the book and the trades of a day.
@@ -118,7 +121,7 @@ class BookDesk:
         legs = [
             owned
             for owned in await self.legs_of(account, day)
-            if is_due_in_book(owned.leg, day, begun_us)
+            if is_due_in_book(owned.leg, day, begun_us, self._calendar)
         ]
         rows: list[KnownOrder | KnownTrade] = [*orders.rows, *(trades.rows if trades else ())]
         owners = await self.owners(account, rows, begun_us)

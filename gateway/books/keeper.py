@@ -13,18 +13,18 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from adapters.sdk.models import Session
+from adapters.sdk.models import Exchange, Session
 from gateway.books.closes import (
     before_expiry,
     begins,
     belongs,
     closes_of,
     exchange_of,
-    is_weekday,
     made_since,
 )
 from gateway.books.known import Book, KnownOrder, KnownPosition, is_of_day, packed, row_id, unpacked
 from gateway.books.reader import BookReader, NotRead
+from gateway.calendar import Calendar
 from gateway.orchestrator.account import Account
 from gateway.orders.times import ist, now_us, rfc3339, to_us
 from gateway.store import Store, StoreBroken
@@ -68,12 +68,14 @@ class SnapshotKeeper:
         store: Store,
         accounts: Mapping[str, Account],
         reader: BookReader,
+        calendar: Calendar,
         *,
         clock: Callable[[], int] = now_us,
     ) -> None:
         self._store = store
         self._accounts = accounts
         self._reader = reader
+        self._calendar = calendar
         self._clock = clock
         self._days: dict[str, _Day] = {}
         self._locks = {account_id: asyncio.Lock() for account_id in accounts}
@@ -170,7 +172,7 @@ class SnapshotKeeper:
         used = {exchange_of(owned.leg.instrument) for owned in sent}
         used |= await self._shown_on(account, day)
         passed = [at for at in closes_of(day, {item for item in used if item}) if at <= now]
-        if passed and passed[-1] > state.settled_us and (sent or is_weekday(day)):
+        if passed and passed[-1] > state.settled_us and (sent or self._trades(day)):
             return "close"
         return None
 
@@ -179,7 +181,11 @@ class SnapshotKeeper:
         legs = await self._store.read(
             lambda c: legs_between(c, account.id, made_since(day), begins(day + _DAY))
         )
-        return [owned for owned in legs if owned.leg.attempts and belongs(owned.leg, day)]
+        calendar = self._calendar
+        return [owned for owned in legs if owned.leg.attempts and belongs(owned.leg, day, calendar)]
+
+    def _trades(self, day: date) -> bool:
+        return self._calendar.trades_on(day, Exchange.NSE)
 
     async def _shown_on(self, account: Account, day: date) -> set[Any]:
         """The exchanges that the day's kept books name."""

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from adapters.sdk.errors import GatewayError, LoginExpired, NotSupported, ReasonCode
 from adapters.sdk.models import BrokerOrder, BrokerOrderState, Instrument, OrderRef
+from gateway.calendar import Calendar
 from gateway.calls.bulkhead import Priority
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.book import BookView, change_from_row
@@ -45,6 +46,8 @@ S = LegState
 
 class Owner(Protocol):
     """What the order service does for its reconcilers."""
+
+    calendar: Calendar
 
     def session_expired(self, account: Account, error: LoginExpired) -> None: ...
 
@@ -120,10 +123,15 @@ class Reconciler:
         now = now_us()
         try:
             for leg in list(self._account.moving.values()):
-                if leg.state in _ENDS_WITH_ITS_BOOK and is_lost(_day_of(leg), now):
+                if leg.state in _ENDS_WITH_ITS_BOOK and is_lost(self._day_of(leg), now):
                     await self._book_gone(leg, _ENDS_WITH_ITS_BOOK)
         except StoreBroken:
             log.error("%s: the journal cannot be written", self._account.id)
+
+    def _day_of(self, leg: LiveLeg) -> date:
+        record = leg.record
+        calendar = self._owner.calendar
+        return trade_date(record.created_us, record.instrument, calendar, amo=record.amo)
 
     async def look_now(self) -> bool:
         """Read the book once for a caller that waits for it; False when it could not be read."""
@@ -272,7 +280,7 @@ class Reconciler:
 
     async def _follow_missing(self, leg: LiveLeg, view: BookView) -> None:
         """An acknowledged order that is not in the book: wait, until its book is gone."""
-        if is_rolled(_day_of(leg), view.begun_us):
+        if is_rolled(self._day_of(leg), view.begun_us):
             await self._book_gone(leg, AT_BROKER)
 
     async def _book_gone(self, leg: LiveLeg, only_from: frozenset[LegState]) -> None:
@@ -292,7 +300,7 @@ class Reconciler:
         waits = self._pace.unresolved_s
         wait_s = waits[min(evidence.looks, len(waits)) - 1]
         evidence.next_look_us = now_us() + int(wait_s * 1_000_000)
-        day = _day_of(leg)
+        day = self._day_of(leg)
         tagged, suspects = await self._candidates(leg, view)
         if is_rolled(day, view.begun_us):
             await self._look_past_the_day(leg, tagged, evidence)
@@ -515,11 +523,6 @@ class Reconciler:
 _GIVEN_UP = frozenset({S.DENIED, S.LAPSED, S.REFUSED, S.ABSENT})
 _ENDS_WITH_ITS_BOOK = AT_BROKER | {S.UNKNOWN, S.NOT_FOUND}
 _BEFORE_ANSWER = frozenset({S.READY, S.SENDING, S.RETRY_WAIT})
-
-
-def _day_of(leg: LiveLeg) -> date:
-    record = leg.record
-    return trade_date(record.created_us, record.instrument, amo=record.amo)
 
 
 def _is_still(row: BrokerOrder, record: Leg) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from adapters.sdk.errors import Denied, LoginExpired, ReasonCode
 from adapters.sdk.models import BrokerOrder, Instrument
+from gateway.calendar import Calendar
 from gateway.kill import KillSwitch
 from gateway.orchestrator.acceptance import Acceptance
 from gateway.orchestrator.account import Account
@@ -63,7 +64,9 @@ class OrderService:
         on_session_expired: SessionExpired,
         on_duplicate: Callable[[Account, str], None],
         name_contract: NameContract,
+        calendar: Calendar,
     ) -> None:
+        self.calendar = calendar
         self._on_duplicate = on_duplicate
         self._store = store
         self._accounts = accounts

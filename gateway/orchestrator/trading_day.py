@@ -1,7 +1,7 @@
 """Which trading day an order belongs to, and when that day's book can change no more.
 
-Weekends are known here; exchange holidays are not, so a day is only ever taken too short by one
-thing: a leg that waits for a holiday's book ends with the operator, never as absent.
+A holiday that the calendar does not know makes a day too early: a leg that waits for that day's
+book ends with the operator, never as absent.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 
 from adapters.sdk.models import Exchange
+from gateway.calendar import Calendar
 from gateway.orders.times import IST, ist
 
 _MORNING = time(9, 0)
+_LONGEST_BREAK_DAYS = 15
 # Some minutes after each segment's last trade, for the book to settle.
 CLOSE = {
     Exchange.NSE: time(15, 45),
@@ -24,14 +26,16 @@ CLOSE = {
 }
 
 
-def trade_date(created_us: int, instrument: str, *, amo: bool) -> date:
+def trade_date(created_us: int, instrument: str, calendar: Calendar, *, amo: bool) -> date:
     """The day whose session an order is for: the next one when it comes after the close."""
     at = ist(created_us)
     day = at.date()
-    close = CLOSE[Exchange(instrument.partition(":")[0])]
+    exchange = Exchange(instrument.partition(":")[0])
+    close = CLOSE[exchange]
     if at.time() >= close or (amo and at.time() >= time(9, 0)):
         day += timedelta(days=1)
-    while day.weekday() >= 5:
+    latest = day + timedelta(days=_LONGEST_BREAK_DAYS)
+    while day < latest and not calendar.trades_on(day, exchange):
         day += timedelta(days=1)
     return day
 

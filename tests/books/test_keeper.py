@@ -42,7 +42,9 @@ class Kept:
     def __init__(self, rig: Rig, clock: Clock) -> None:
         self.rig, self.clock = rig, clock
         gateway = rig.gateway
-        self.keeper = SnapshotKeeper(gateway.store, gateway.accounts, gateway.reader, clock=clock)
+        self.keeper = SnapshotKeeper(
+            gateway.store, gateway.accounts, gateway.reader, gateway.days.calendar, clock=clock
+        )
         gateway.reader._clock = clock
         gateway.snapshots._clock = clock
         gateway.desk._clock = clock
@@ -113,7 +115,9 @@ async def test_a_gateway_that_starts_after_the_close_keeps_them_then(kept):
 async def test_another_start_of_the_gateway_does_not_keep_them_again(kept):
     await kept.look(FRIDAY, "15:50")
     gateway = kept.rig.gateway
-    kept.keeper = SnapshotKeeper(gateway.store, gateway.accounts, gateway.reader, clock=kept.clock)
+    kept.keeper = SnapshotKeeper(
+        gateway.store, gateway.accounts, gateway.reader, gateway.days.calendar, clock=kept.clock
+    )
     await kept.look(FRIDAY, "16:30")
 
     assert 1 == len(await kept.log())

@@ -10,12 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.calendar import Calendar
+from gateway.calendar.days import built_in
 from gateway.orchestrator import reconciler
 from gateway.orchestrator.trading_day import trade_date
 from gateway.orders.times import IST, now_us, to_us
 from tests.books.conftest import fail
 from tests.gateway.rig import Rig
 
+CALENDAR = Calendar(built_in())
 FYERS = {"accounts": ["fyers-main"]}
 
 
@@ -31,7 +34,7 @@ class Moved:
     def to(self, leg: dict[str, Any], days: int, text: str) -> None:
         """Set it to a time of the day of the leg's session, or so many days after it."""
         created = to_us(datetime.fromisoformat(leg["updated_at"]))
-        day = trade_date(created, "NSE:SBIN", amo=False) + timedelta(days=days)
+        day = trade_date(created, "NSE:SBIN", CALENDAR, amo=False) + timedelta(days=days)
         at = datetime.combine(day, time.fromisoformat(text), IST)
         self.by_us = to_us(at) - now_us()
 
@@ -205,7 +208,7 @@ async def test_an_after_market_order_waits_for_the_book_of_its_own_session(one, 
     account = one.gateway.accounts["fyers-main"]
     (live,) = account.moving.values()
     record = live.record
-    session = trade_date(record.created_us, record.instrument, amo=True)
+    session = trade_date(record.created_us, record.instrument, CALENDAR, amo=True)
     await until(one, order_id, "NOT_FOUND")
 
     clock.by_us = to_us(datetime.combine(session, time(15, 44), IST)) - now_us()

@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.sdk.models import Exchange
+from gateway.calendar import Calendar
+from gateway.calendar.days import built_in
 from gateway.orchestrator.trading_day import CLOSE, is_closed, is_lost, is_rolled, trade_date
 from gateway.orders.times import IST, to_us
 
-FRIDAY, SATURDAY, SUNDAY, MONDAY, TUESDAY = (date(2026, 11, 20 + n) for n in range(5))
+FRIDAY, SATURDAY, SUNDAY, MONDAY, TUESDAY, WEDNESDAY = (date(2026, 11, 20 + n) for n in range(6))
+CALENDAR = Calendar(built_in())
 NSE, CDS, MCX = "NSE:SBIN", "CDS:USDINR26DEC26FUT", "MCX:CRUDEOIL18DEC26FUT"
 
 
@@ -39,11 +42,15 @@ def at(day: date, text: str) -> int:
         (FRIDAY, "09:00", NSE, True, MONDAY),
         (FRIDAY, "16:30", NSE, True, MONDAY),
         (FRIDAY, "20:00", MCX, True, MONDAY),
-        (MONDAY, "16:30", NSE, True, TUESDAY),
+        # Tuesday is a holiday of the shares; of commodities nothing is known but weekends.
+        (MONDAY, "16:30", NSE, True, WEDNESDAY),
+        (MONDAY, "16:30", NSE, False, WEDNESDAY),
+        (TUESDAY, "10:00", NSE, False, WEDNESDAY),
+        (MONDAY, "16:30", MCX, True, TUESDAY),
     ],
 )
 def test_session_of_an_order(made, text, instrument, amo, session):
-    assert session == trade_date(at(made, text), instrument, amo=amo)
+    assert session == trade_date(at(made, text), instrument, CALENDAR, amo=amo)
 
 
 @pytest.mark.parametrize(
@@ -74,10 +81,10 @@ def test_a_book_may_be_gone_with_the_next_day_and_is_with_its_morning():
 def test_no_session_is_on_a_weekend_or_over_when_its_order_is_made(made, exchange, amo):
     us = to_us(made.replace(tzinfo=IST))
 
-    session = trade_date(us, f"{exchange}:X", amo=amo)
+    session = trade_date(us, f"{exchange}:X", CALENDAR, amo=amo)
 
     assert session.weekday() < 5
-    assert timedelta(0) <= session - made.date() <= timedelta(days=3)
+    assert timedelta(0) <= session - made.date() <= timedelta(days=6)
     assert not is_closed(session, f"{exchange}:X", us)
     assert not is_rolled(session, us)
     # By the time the session's book may be gone, every segment has closed.
