@@ -29,7 +29,7 @@ from adapters.fyers.simulator_orders import (
     with_rms_message,
 )
 from adapters.fyers.simulator_portfolio import Portfolio, engine_holdings
-from adapters.fyers.simulator_rows import RMS_MESSAGE, order_row, trade_row
+from adapters.fyers.simulator_rows import RMS_MESSAGE, order_row, shown_tag, trade_row
 from adapters.fyers.simulator_symbols import Symbols, master_file
 from adapters.sdk.models import RedirectRequired
 from adapters.sdk.simulator import (
@@ -297,7 +297,7 @@ class FyersSimulator(BrokerSimulator):
         if order_id is not None:
             orders = [order for order in orders if order.broker_order_id == order_id]
         if tag is not None:
-            orders = [order for order in orders if tag == f"1:{order.tag}"]
+            orders = [order for order in orders if tag == shown_tag(order)]
         return ok(orderBook=[self._row(order) for order in orders])
 
     def _trades(self, request: SimRequest) -> SimResponse:
@@ -307,7 +307,7 @@ class FyersSimulator(BrokerSimulator):
             tradeBook=[
                 trade_row(trade, client_id)
                 for trade in self.visible_trades(request)
-                if tag is None or tag == f"1:{trade.order.tag}"
+                if tag is None or tag == shown_tag(trade.order)
             ]
         )
 

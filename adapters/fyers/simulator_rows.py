@@ -69,7 +69,7 @@ def order_row(order: SimOrder, client_id: str, last_price: Decimal) -> dict[str,
         "chp": round((last_price - contract.price) * 100 / contract.price, 2),
         "orderNumStatus": f"{order.broker_order_id}:{status}",
         "slNo": order.number,
-        "orderTag": _tag(order),
+        "orderTag": shown_tag(order),
         "pan": "",
     }
 
@@ -93,7 +93,7 @@ def trade_row(trade: Trade, client_id: str) -> dict[str, Any]:
         "tradeNumber": fill.trade_id,
         "row": int(fill.trade_id),
         "symbol": ticker(order.contract),
-        "orderTag": _tag(order),
+        "orderTag": shown_tag(order),
     }
 
 
@@ -272,5 +272,6 @@ def _shown_price(order: SimOrder, last_price: Decimal) -> Decimal | int:
     return (last_price + band) // tick * tick
 
 
-def _tag(order: SimOrder) -> str:
+def shown_tag(order: SimOrder) -> str:
+    """Write the tag as rows show it and queries ask for it (dossier 5.6)."""
     return f"1:{order.tag}" if order.tag else "2:Untagged"

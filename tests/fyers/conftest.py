@@ -44,8 +44,15 @@ class Gate:
 
 
 @pytest.fixture
-async def simulator() -> AsyncIterator[FyersSimulator]:
-    simulator = FyersSimulator(options={"book_lag_ms": 0, "ack_delay_ms": 0, "fill_delay_ms": 0})
+def options() -> dict[str, Any]:
+    """What the simulator is told beside answering at once; parametrize a test with others."""
+    return {}
+
+
+@pytest.fixture
+async def simulator(options: dict[str, Any]) -> AsyncIterator[FyersSimulator]:
+    at_once = {"book_lag_ms": 0, "ack_delay_ms": 0, "fill_delay_ms": 0}
+    simulator = FyersSimulator(options={**at_once, **options})
     await simulator.start()
     yield simulator
     await simulator.stop()

@@ -1,7 +1,8 @@
 """Drive a Fyers server with the official SDK, changed in nothing but the host.
 
 Runs in the SDK's own environment: `python sdk_session.py API_URL DATA_URL CONTROL_URL`, with the
-credentials as JSON on standard input. Prints what the SDK returned, as one JSON object.
+credentials and the candles to ask for as JSON on standard input. Prints what the SDK returned,
+as one JSON object.
 """
 
 from __future__ import annotations
@@ -27,6 +28,18 @@ _LIMIT_ORDER = {
     "offlineOrder": False,
 }
 
+_MARGIN_ORDER = {
+    "symbol": "NSE:SBIN-EQ",
+    "qty": 1,
+    "side": 1,
+    "type": 1,
+    "productType": "INTRADAY",
+    "limitPrice": 800.0,
+    "stopLoss": 0.0,
+    "stopPrice": 0.0,
+    "takeProfit": 0.0,
+}
+
 
 def browse(login_url: str, control_url: str) -> str:
     """Log in on the page as a person would, and return where it redirects to."""
@@ -44,7 +57,8 @@ def browse(login_url: str, control_url: str) -> str:
 
 def main() -> None:
     api_url, data_url, control_url = sys.argv[1:]
-    credentials = json.load(sys.stdin)
+    given = json.load(sys.stdin)
+    credentials, history = given["credentials"], given["history"]
     fyersModel.Config.API = api_url
     fyersModel.Config.DATA_API = data_url
 
@@ -92,6 +106,17 @@ def main() -> None:
     results["quotes"] = model.quotes({"symbols": "NSE:SBIN-EQ,NSE:NIFTY50-INDEX,NSE:NO-EQ"})
     results["quotes_by_body"] = model.quotes_v2({"symbols": ["NSE:SBIN-EQ", "NSE:M&M-EQ"]})
     results["depth"] = model.depth({"symbol": "NSE:M&M-EQ", "ohlcv_flag": "1"})
+    results["no_depth"] = model.depth({"symbol": "NSE:NO-EQ", "ohlcv_flag": "1"})
+    for name, asked in history.items():
+        results[name] = model.history(asked)
+    results["market_status"] = model.market_status()
+    # The SDK has no call for these two: what its own calls are made with sends them.
+    results["margin"] = model.service.post_call(
+        "/multiorder/margin", model.header, {"data": [_MARGIN_ORDER]}
+    )
+    results["trades_by_tag"] = model.service.get_call(
+        "/tradebook", model.header, {"order_tag": "2:Untagged"}
+    )
     results["logout"] = model.logout()
     results["after_logout"] = model.orderbook()
     json.dump(results, sys.stdout)
