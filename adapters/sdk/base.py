@@ -7,19 +7,23 @@ from datetime import datetime
 from typing import NoReturn
 
 from adapters.sdk.errors import NotSupported
-from adapters.sdk.interface import Capabilities, Feature, Support
+from adapters.sdk.interface import Capabilities, Feature, SendGate, Support
 from adapters.sdk.models import (
     BrokerDepth,
     BrokerFunds,
     BrokerHolding,
     BrokerMargin,
     BrokerOrder,
+    BrokerPosition,
     BrokerQuote,
+    BrokerTrade,
     Candle,
     Instrument,
     Interval,
     LoginStep,
     MarginOrder,
+    Modified,
+    ModifyOrder,
     OtpRequired,
     Session,
 )
@@ -55,6 +59,20 @@ class BaseAdapter:
 
     async def find_by_tag(self, session: Session, broker_tag: int) -> list[BrokerOrder]:
         raise NotSupported(f"{self.title} cannot be asked for the orders of a tag")
+
+    def check_modify(self, change: ModifyOrder) -> None:
+        self._refuse(Feature.MODIFY, "changes of an order")
+
+    async def modify_order(
+        self, session: Session, change: ModifyOrder, gate: SendGate | None = None
+    ) -> Modified:
+        self._refuse(Feature.MODIFY, "changes of an order")
+
+    async def trade_book(self, session: Session) -> list[BrokerTrade]:
+        self._refuse(Feature.TRADE_BOOK, "a trade book")
+
+    async def positions(self, session: Session) -> list[BrokerPosition]:
+        self._refuse(Feature.POSITIONS, "positions")
 
     async def quotes(
         self, session: Session, instruments: Sequence[Instrument]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -103,10 +104,9 @@ class Setup:
 
     def unlisted(self, instrument: Instrument, contract: Contract) -> Instrument:
         """Make an instrument that the broker does not list, by the look of one that it does."""
+        token = re.compile(rf"\b{contract.token}\b")
         codes = {
-            name: "987654321"
-            if code == str(contract.token)
-            else code.replace(contract.symbol, "NOSUCH")
+            name: token.sub("987654321", code).replace(contract.symbol, "NOSUCH")
             for name, code in instrument.codes.items()
         }
         require(

@@ -69,7 +69,7 @@ LOSSES = (
     Loss("one_byte_of_json", "accept_then_truncated", {"bytes": 1}, True),
     Loss("ends_inside_its_length", "accept_then_truncated", {"length": "full"}, True),
     Loss("reset_in_the_head_of_the_answer", "reset_at_byte", {"bytes": 12}, True),
-    Loss("reset_in_the_body_of_the_answer", "reset_at_byte", {"bytes": 120}, True),
+    Loss("reset_in_the_body_of_the_answer", "reset_at_byte", {"bytes": 80}, True),
 )  # fmt: skip
 # A 2xx that names no order: the shapes that any broker's front may produce.
 NO_ID = ("{}", "[]", "null", "true", '"ok"', "0", '{"status":"success"}', '{"data":null}')

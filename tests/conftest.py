@@ -1,0 +1,3 @@
+"""What pytest leaves alone: a package with tests of its own, which another test installs and runs."""
+
+collect_ignore = ["external_adapter"]
