@@ -45,6 +45,7 @@ from gateway.events.feed import Feed
 from gateway.instruments import InstrumentService
 from gateway.kill import Engagement, KillFile, KillSwitch, Scope
 from gateway.kill.switch import JOURNAL as JOURNAL_BROKEN
+from gateway.lending import Lending
 from gateway.orchestrator.account import Account, AccountPolicy
 from gateway.orchestrator.baskets import Baskets
 from gateway.orchestrator.kill import KillService
@@ -64,6 +65,7 @@ log = logging.getLogger(__name__)
 JOURNAL = "journal.db"
 INSTRUMENTS = "instruments.db"
 CALLS = "calls.json"
+ADAPTERS = "adapters"
 
 
 class Gateway:
@@ -78,8 +80,10 @@ class Gateway:
         self.store = Store(data_dir / JOURNAL, keyring, on_broken=self._journal_broke)
         self.days = CalendarFile(data_dir)
         self._instrument_store = InstrumentStore(data_dir / INSTRUMENTS)
+        lending = Lending(data_dir / INSTRUMENTS)
         self.accounts = {
-            config.id: _account(config, plugins[config.broker]) for config in settings.accounts
+            config.id: _account(config, plugins[config.broker], lending, data_dir / ADAPTERS)
+            for config in settings.accounts
         }
         self.instruments = InstrumentService(self._instrument_store, self.accounts, data_dir)
         self.keys = Keys(self.store)
@@ -91,6 +95,7 @@ class Gateway:
         )
         for account in self.accounts.values():
             account.calls.on_login_expired = partial(self.sessions.session_expired, account)
+        lending.open(self.accounts, self.instruments.find, self.sessions.session_expired)
         boot_id = secrets.token_hex(8)
         self.orders = OrderService(
             self.store,
@@ -264,8 +269,14 @@ class Gateway:
         task.add_done_callback(self._background.discard)
 
 
-def _account(config: Any, plugin: AdapterPlugin) -> Account:
-    adapter = plugin.create(adapter_context(config, plugin.capabilities))
+def _account(config: Any, plugin: AdapterPlugin, lending: Lending, state: Path) -> Account:
+    context = adapter_context(
+        config,
+        plugin.capabilities,
+        state_dir=state / config.id,
+        market=lending.market(config.quotes_from),
+    )
+    adapter = plugin.create(context)
     band = config.protect_band
     policy = AccountPolicy(
         orders_per_second=min(
