@@ -23,6 +23,7 @@ from gateway.api.breakers import BreakerRoutes
 from gateway.api.calendar import CalendarRoutes
 from gateway.api.cancel import CancelRoutes
 from gateway.api.events import EventRoutes
+from gateway.api.instruments import InstrumentRoutes
 from gateway.api.kill import KillRoutes
 from gateway.api.openapi import openapi_route
 from gateway.api.orderbook import OrderBookRoutes
@@ -42,7 +43,7 @@ from gateway.calendar.owner import CalendarFile
 from gateway.calls.journal import BreakerJournal, RecentCalls
 from gateway.config import Settings, adapter_context
 from gateway.events.feed import Feed
-from gateway.instruments import InstrumentService
+from gateway.instruments import DailyRefresh, InstrumentService, is_stale
 from gateway.kill import Engagement, KillFile, KillSwitch, Scope
 from gateway.kill.switch import JOURNAL as JOURNAL_BROKEN
 from gateway.lending import Lending
@@ -54,6 +55,7 @@ from gateway.orchestrator.service import OrderService
 from gateway.orchestrator.squaring import SquareOff
 from gateway.orchestrator.stopping import StopRun
 from gateway.orchestrator.stops import Stops
+from gateway.orders.times import now_us
 from gateway.secrets.sealing import Keyring
 from gateway.sessions import SessionManager
 from gateway.store import Store
@@ -85,7 +87,14 @@ class Gateway:
             config.id: _account(config, plugins[config.broker], lending, data_dir / ADAPTERS)
             for config in settings.accounts
         }
-        self.instruments = InstrumentService(self._instrument_store, self.accounts, data_dir)
+        self.instruments = InstrumentService(
+            self._instrument_store,
+            self.accounts,
+            data_dir,
+            audit=self.store.audit,
+            most_lost_percent=settings.instruments.most_lost_percent,
+        )
+        self.masters = DailyRefresh(self.instruments, settings.instruments.refresh_at)
         self.keys = Keys(self.store)
         calls = {account.id: account.calls for account in self.accounts.values()}
         self.breakers = BreakerJournal(self.store, calls)
@@ -152,6 +161,7 @@ class Gateway:
             if account.session is not None:
                 self._session_active(account.id)
         self._spawn(self.snapshots.run())
+        self._spawn(self.masters.run())
 
     async def stop(self) -> None:
         """Let orders on the wire finish, then close everything. Safe to call once."""
@@ -171,6 +181,10 @@ class Gateway:
         self.store.close()
 
     def routes(self) -> list[Route]:
+        refresh_at = self.settings.instruments.refresh_at
+        instruments = InstrumentRoutes(
+            self.instruments, lambda loaded_us: is_stale(loaded_us, now_us(), refresh_at)
+        )
         routes = [
             *OrderRoutes(self.orders, self.store).routes(),
             *BasketRoutes(self.baskets).routes(),
@@ -185,9 +199,9 @@ class Gateway:
                 self.accounts,
                 self.sessions,
                 self.kill,
-                self.instruments.find_everywhere,
-                self.instruments.refresh,
+                instruments.by_broker,
             ).routes(),
+            *instruments.routes(),
             *CalendarRoutes(self.days, self.store).routes(),
             *AuditRoutes(self.store, self.feed).routes(),
             *EventRoutes(self.feed, self.orders, self.accounts).routes(),
@@ -236,8 +250,7 @@ class Gateway:
                 await account.adapter.warm(session)
             except Exception as error:  # a cold first order is slower, nothing else
                 log.info("%s: no connection stands ready: %s", account.id, error)
-        if account.broker in await self.instruments.missing():
-            await self.instruments.refresh([account.broker])
+        await self.masters.ensure(account.broker)
 
     async def _before_logout(self, account: Account) -> None:
         await self.snapshots.before_leaving(account, "logout")

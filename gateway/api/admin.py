@@ -1,17 +1,16 @@
-"""Accounts, keys, vault, instruments, health: what an operator looks at and sets up."""
+"""Accounts, keys, vault, health: what an operator looks at and sets up."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 
-from adapters.sdk.models import Instrument, InstrumentType, OptionType
 from gateway.api.auth import Keys
+from gateway.api.instruments import MasterView
 from gateway.api.routing import Answer, Call, Route
 from gateway.calls.breaker import BreakerState, CallClass
 from gateway.calls.limits import WindowView
@@ -43,6 +42,7 @@ class AccountView(msgspec.Struct, kw_only=True):
     ready: bool
     breakers: dict[CallClass, BreakerState]
     limits: LimitsView
+    master: MasterView | None
 
 
 class AccountList(msgspec.Struct):
@@ -79,28 +79,10 @@ class CredentialsRequest(msgspec.Struct, forbid_unknown_fields=True):
     fields: Annotated[dict[str, str], msgspec.Meta(min_length=1, max_length=32)]
 
 
-class InstrumentView(msgspec.Struct, kw_only=True):
-    instrument: str
-    exchange: str
-    symbol: str
-    name: str
-    type: InstrumentType
-    underlying: str | None
-    expiry: str | None
-    strike: Decimal | None
-    option_type: OptionType | None
-    lot_size: int
-    tick_size: Decimal
-    freeze_quantity: int | None
-    isin: str | None
-    brokers: dict[str, dict[str, str]]
-
-
 _decode_key = msgspec.json.Decoder(KeyRequest)
 _decode_credentials = msgspec.json.Decoder(CredentialsRequest)
 
-FindEverywhere = Callable[[str], Awaitable[dict[str, Instrument]]]
-RefreshMasters = Callable[[list[str] | None], Awaitable[dict[str, object]]]
+Masters = Callable[[], Awaitable[dict[str, MasterView]]]
 
 
 class AdminRoutes:
@@ -111,16 +93,14 @@ class AdminRoutes:
         accounts: dict[str, Account],
         sessions: SessionManager,
         kill: KillService,
-        find_instrument: FindEverywhere,
-        refresh_masters: RefreshMasters,
+        masters: Masters,
     ) -> None:
         self._store = store
         self._keys = keys
         self._accounts = accounts
         self._sessions = sessions
         self._kill = kill
-        self._find_instrument = find_instrument
-        self._refresh_masters = refresh_masters
+        self._masters = masters
 
     def routes(self) -> list[Route]:
         return [
@@ -189,24 +169,6 @@ class AdminRoutes:
                 request=CredentialsRequest,
                 statuses=(204,),
             ),
-            Route(
-                method="GET",
-                path="/v1/instruments/{id}",
-                scope=Scope.READ,
-                handler=self.instrument,
-                summary="One contract, with every broker's own codes",
-                tag="instruments",
-                response=InstrumentView,
-            ),
-            Route(
-                method="POST",
-                path="/v1/instruments/refresh",
-                scope=Scope.OPERATE,
-                handler=self.refresh,
-                summary="Fetch the brokers' instrument masters again",
-                tag="instruments",
-                query={"brokers": "only these, separated by commas"},
-            ),
         ]
 
     async def live(self, call: Call) -> Answer:
@@ -219,9 +181,11 @@ class AdminRoutes:
 
     async def accounts(self, call: Call) -> Answer:
         seen = [account for account in self._accounts.values() if call.who.allows(account.id)]
-        return Answer(body=AccountList([self._account_view(account) for account in seen]))
+        masters = await self._masters()
+        views = [self._account_view(account, masters.get(account.broker)) for account in seen]
+        return Answer(body=AccountList(views))
 
-    def _account_view(self, account: Account) -> AccountView:
+    def _account_view(self, account: Account, master: MasterView | None) -> AccountView:
         legs = account.moving.values()
         return AccountView(
             account=account.id,
@@ -238,6 +202,7 @@ class AdminRoutes:
                 paused_s=round(account.calls.limits.pause.left_s(time.monotonic()), 3),
                 windows=account.calls.limits.views(),
             ),
+            master=master,
             ready=account.obstacle() is None and self._kill.on(account) is None,
         )
 
@@ -285,23 +250,6 @@ class AdminRoutes:
         await self._store.set_credentials(account.id, request.fields, call.who.actor())
         return Answer(204, b"")
 
-    async def instrument(self, call: Call) -> Answer:
-        listed = await self._find_instrument(call.params["id"])
-        if not listed:
-            raise Problem(
-                404,
-                "instrument_unknown",
-                f"no instrument master has {call.params['id']!r}; ids look like NSE:SBIN or"
-                " NFO:NIFTY30DEC25FUT",
-            )
-        return Answer(body=_instrument_view(listed))
-
-    async def refresh(self, call: Call) -> Answer:
-        brokers = call.query.get("brokers")
-        return Answer(
-            body={"masters": await self._refresh_masters(brokers.split(",") if brokers else None)}
-        )
-
 
 def credential_errors(account: Account, fields: dict[str, str]) -> list[FieldError]:
     """Say which credential fields this broker does not have, and which it still needs."""
@@ -327,27 +275,4 @@ def _key_view(key: ApiKey) -> KeyView:
         accounts=sorted(key.accounts) if key.accounts is not None else None,
         created_at=key.created_at,
         expires_at=key.expires_at,
-    )
-
-
-def _instrument_view(listed: dict[str, Instrument]) -> InstrumentView:
-    """Show a contract once: what the brokers agree on, and each one's own codes."""
-    first = next(iter(listed.values()))
-    return InstrumentView(
-        instrument=first.instrument,
-        exchange=first.exchange,
-        symbol=first.symbol,
-        name=first.name,
-        type=first.type,
-        underlying=first.underlying,
-        expiry=first.expiry.isoformat() if first.expiry else None,
-        strike=first.strike,
-        option_type=first.option_type,
-        lot_size=first.lot_size,
-        tick_size=first.tick_size,
-        freeze_quantity=next(
-            (item.freeze_quantity for item in listed.values() if item.freeze_quantity), None
-        ),
-        isin=next((item.isin for item in listed.values() if item.isin), None),
-        brokers={broker: item.codes for broker, item in listed.items()},
     )

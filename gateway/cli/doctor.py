@@ -143,7 +143,8 @@ def _open_vault(setup: Setup) -> None:
 def _masters(setup: Setup) -> Check:
     import asyncio
 
-    from gateway.orders.times import rfc3339
+    from gateway.instruments import is_stale
+    from gateway.orders.times import now_us, rfc3339
     from gateway.runtime import INSTRUMENTS
     from gateway.store.instruments import InstrumentStore
 
@@ -156,16 +157,21 @@ def _masters(setup: Setup) -> Check:
             loaded = {info.broker: info for info in asyncio.run(store.info())}
         finally:
             store.close()
+    at = setup.settings.instruments.refresh_at
+    stale = {
+        name for name, info in loaded.items() if is_stale(info.loaded_us, now_us(), at)
+    } & brokers
     parts = [
         f"{name} {loaded[name].rows} rows of {rfc3339(loaded[name].loaded_us)}"
+        f"{' (stale)' if name in stale else ''}"
         if name in loaded
         else f"{name} not loaded"
         for name in sorted(brokers)
     ]
-    missing = not brokers <= loaded.keys()
+    lacking = bool(stale) or not brokers <= loaded.keys()
     return Check(
         name="instrument masters",
-        ok=None if missing or not brokers else True,
+        ok=None if lacking or not brokers else True,
         detail=", ".join(parts) or "no broker is configured",
-        fix="log in, or run `brokergate instruments refresh`" if missing else None,
+        fix="log in, or run `brokergate instruments refresh`" if lacking else None,
     )

@@ -28,7 +28,7 @@ _COMMANDS = {
     "kill": _Entry("gateway.cli.kill", "Stop orders at once; look at the switch; release it."),
     "positions": _Entry("gateway.cli.positions", "Show the net positions of every account."),
     "reconcile": _Entry("gateway.cli.reconcile", "Compare the journal with books and trades."),
-    "instruments": _Entry("gateway.cli.instruments", "Fetch the brokers' instrument masters."),
+    "instruments": _Entry("gateway.cli.instruments", "Search and fetch instrument masters."),
     "audit": _Entry("gateway.cli.audit", "Check the tamper-evident log."),
     "simulate": _Entry("gateway.cli.simulate", "Run a broker's simulator to practise against."),
     "openapi": _Entry("gateway.cli.openapi", "Print the API's OpenAPI document."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -92,6 +93,16 @@ class Limits(_Section):
     broker_windows: Literal["enforce", "ignore"] = "enforce"
 
 
+class Instruments(_Section):
+    """When masters are fetched, in India, Monday to Friday, and which are too short to be true.
+
+    `most_lost_percent`: of the rows that have not expired, on one exchange or in all.
+    """
+
+    refresh_at: time = time(8, 15)
+    most_lost_percent: Annotated[int, Field(ge=1, le=100)] = 30
+
+
 class ProtectBand(_Section):
     """How far from the last price a protected market order may fill, in percent."""
 
@@ -129,6 +140,7 @@ class Settings(_Section):
     data_dir: Path = Path("data")
     server: Server = Server()
     logging: Logging = Logging()
+    instruments: Instruments = Instruments()
     groups: dict[str, dict[str, _Multiplier]] = {}
     accounts: tuple[Account, ...] = ()
 

@@ -1,39 +1,45 @@
-"""Fetches brokers' masters, keeps the last good one, and answers look-ups from a small cache."""
+"""Answers look-ups in the masters from a small cache, and has them fetched again."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import ctypes
-import logging
-import tempfile
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
-from adapters.sdk.errors import GatewayError
-from adapters.sdk.models import Instrument
+from adapters.sdk.models import Instrument, InstrumentType
+from gateway.instruments.expiries import MarkedExpiry, marked
+from gateway.instruments.loading import MasterLoader, WriteAudit
+from gateway.instruments.spelling import suggestions
 from gateway.orchestrator.account import Account
-from gateway.orders.times import rfc3339
-from gateway.store.instruments import InstrumentStore, MasterTooShort, contract_of
+from gateway.orders.times import ist, now_us
+from gateway.store.instruments import InstrumentStore, Listed, MasterInfo, Wanted, contract_of
 
-log = logging.getLogger(__name__)
-
-_CACHED = 4096
+_CACHED = 2048
+_SUGGESTED_FROM = 20
 
 
 class InstrumentService:
     """Looks instruments up by broker and canonical id. One load per broker at a time."""
 
     def __init__(
-        self, store: InstrumentStore, accounts: Mapping[str, Account], data_dir: Path
+        self,
+        store: InstrumentStore,
+        accounts: Mapping[str, Account],
+        data_dir: Path,
+        *,
+        audit: WriteAudit | None = None,
+        most_lost_percent: int = 30,
     ) -> None:
         self._store = store
         self._accounts = accounts
-        self._data_dir = data_dir
         self._cache: OrderedDict[tuple[str, str], Instrument] = OrderedDict()
         self._contracts: OrderedDict[tuple[str, str], Instrument] = OrderedDict()
-        self._loading: dict[str, asyncio.Lock] = {}
+        # How often each master was swapped: what was read before a swap must not be kept after.
+        self._swaps: dict[str, int] = {}
+        self._loader = MasterLoader(
+            store, accounts, data_dir, self._forget, audit, most_lost_percent
+        )
 
     async def find(self, broker: str, instrument: str) -> Instrument | None:
         """Return the contract as that broker lists it, or None.
@@ -45,8 +51,9 @@ class InstrumentService:
         if cached is not None:
             self._cache.move_to_end(key)
             return cached
+        swaps = self._swaps.get(broker)
         found = await self._store.find(broker, instrument)
-        if found is not None:
+        if found is not None and swaps == self._swaps.get(broker):
             self._cache[key] = found
             if len(self._cache) > _CACHED:
                 self._cache.popitem(last=False)
@@ -68,9 +75,11 @@ class InstrumentService:
         known = {name: self._contracts.get((broker, name)) for name in wanted if name}
         asked = [name for name, item in known.items() if item is None]
         if asked:
+            swaps = self._swaps.get(broker)
             found = await self._store.find_contracts(broker, asked)
             known.update(found)
-            self._remember(broker, found.items())
+            if swaps == self._swaps.get(broker):
+                self._remember(broker, found.items())
         return [known.get(name) if name else None for name in wanted]
 
     async def find_isins(self, broker: str, isins: Collection[str]) -> dict[str, str]:
@@ -106,84 +115,62 @@ class InstrumentService:
                 listed[broker] = found
         return listed
 
+    def is_configured(self, broker: str) -> bool:
+        return any(account.broker == broker for account in self._accounts.values())
+
     async def missing(self) -> list[str]:
         """The configured brokers that have no master yet."""
         loaded = {info.broker for info in await self._store.info()}
         return sorted({account.broker for account in self._accounts.values()} - loaded)
 
-    async def refresh(self, brokers: list[str] | None = None) -> dict[str, object]:
-        """Fetch masters again, side by side; answers rows or the reason per broker."""
-        wanted = brokers or sorted({account.broker for account in self._accounts.values()})
-        copied = self._copied(wanted)
-        own = [broker for broker in wanted if broker not in copied]
-        done: dict[str, object] = {}
-        # Whoever copies another's list goes after it.
-        for part in (own, copied):
-            results = await asyncio.gather(*(self._refresh(broker) for broker in part))
-            done.update(zip(part, results, strict=True))
-        return done
+    async def refresh(
+        self, brokers: list[str] | None = None, *, accept_fewer: bool = False
+    ) -> dict[str, object]:
+        """Fetch masters again, side by side; answers rows and changes, or the reason, by broker.
 
-    def _copied(self, brokers: list[str]) -> list[str]:
-        """Those of the brokers, and of the ones that copy a list of theirs, that copy one."""
-        copied = set()
-        for account in self._accounts.values():
-            if account.plugin.capabilities.practice:
-                lender = self._accounts.get(account.policy.quotes_from or "")
-                if account.broker in brokers or (lender and lender.broker in brokers):
-                    copied.add(account.broker)
-        return sorted(copied)
+        `accept_fewer`: also one that lost more rows than is plausible.
+        """
+        return await self._loader.refresh(brokers, accept_fewer=accept_fewer)
 
-    async def loaded(self) -> dict[str, object]:
-        return {
-            info.broker: {"rows": info.rows, "loaded_at": rfc3339(info.loaded_us)}
-            for info in await self._store.info()
-        }
+    async def info(self) -> list[MasterInfo]:
+        """What is known of every master that is in use."""
+        return await self._store.info()
 
-    async def _refresh(self, broker: str) -> dict[str, object]:
-        accounts = [account for account in self._accounts.values() if account.broker == broker]
-        if not accounts:
-            return {"ok": False, "message": f"no account is configured at {broker}"}
-        # A logged-in account first: some masters are only given to a session.
-        account = next((item for item in accounts if item.session is not None), accounts[0])
-        lock = self._loading.setdefault(broker, asyncio.Lock())
-        async with lock:
-            try:
-                rows = await self._load(account)
-            except (GatewayError, MasterTooShort, ValueError, OSError) as error:
-                log.warning("%s: instrument master not loaded: %s", broker, error)
-                return {"ok": False, "message": str(error)}
+    async def search(self, wanted: Wanted, limit: int) -> list[Listed]:
+        """Return contracts that have not expired, best match first, as every broker lists them."""
+        return await self._store.search(wanted, limit, _today())
+
+    async def expiries(self, underlying: str) -> list[MarkedExpiry]:
+        """Return the days on which the futures and options of an underlying have yet to expire."""
+        return marked(await self._store.expiries(underlying.upper()), _today())
+
+    async def suggest(self, instrument: str) -> list[str]:
+        """Return canonical ids that may have been meant by one that no master has."""
+        return await suggestions(instrument, self.search)
+
+    async def roots_like(self, underlying: str) -> list[str]:
+        """Return underlyings of futures and options that may have been meant."""
+        found: dict[str, None] = {}
+        for word in (underlying, underlying.split()[0]):
+            wanted = Wanted(query=word, type=InstrumentType.FUT)
+            for listed in await self.search(wanted, _SUGGESTED_FROM):
+                found.setdefault(next(iter(listed.values())).underlying or "")
+        return [root for root in found if root][:5]
+
+    async def assert_not_ambiguous(self, instrument: str) -> None:
+        """Raise `AmbiguousInstrument` where a configured broker's master has two of that name."""
+        for broker in sorted({account.broker for account in self._accounts.values()}):
+            await self._store.find(broker, instrument)
+
+    def _forget(self, broker: str) -> None:
+        self._swaps[broker] = self._swaps.get(broker, 0) + 1
         for cache in (self._cache, self._contracts):
             for key in [key for key in cache if key[0] == broker]:
                 del cache[key]
-        _give_back_memory()
-        return {"ok": True, "rows": rows}
 
-    async def _load(self, account: Account) -> int:
-        with tempfile.TemporaryDirectory(prefix="master-", dir=self._data_dir) as folder:
-            files = await self._download(account, Path(folder))
-            rows = account.adapter.read_master(files)
-            keys = account.plugin.capabilities.code_keys
-            return await self._store.replace(account.broker, rows, keys)
 
-    async def _download(self, account: Account, folder: Path) -> list[Path]:
-        """Fetch the broker's files; of a practice broker, those of each of its accounts.
-
-        Practice accounts may copy different brokers. A list that cannot be copied yet is no
-        reason to go without the others.
-        """
-        if not account.plugin.capabilities.practice:
-            return await account.adapter.download_master(account.session, folder)
-        alike = [one for one in self._accounts.values() if one.broker == account.broker]
-        files: list[Path] = []
-        problem: GatewayError | None = None
-        for one in sorted(alike, key=lambda one: one.policy.quotes_from is None):
-            try:
-                files += await one.adapter.download_master(one.session, folder)
-            except GatewayError as error:
-                problem = error
-        if problem is not None and not files:
-            raise problem
-        return files
+def _today() -> date:
+    return ist(now_us()).date()
 
 
 def _one_listing(names: Collection[str]) -> str | None:
@@ -192,9 +179,3 @@ def _one_listing(names: Collection[str]) -> str | None:
         if here:
             return here[0] if len(here) == 1 else None
     return None
-
-
-def _give_back_memory() -> None:
-    """Return what a large parse has freed: glibc keeps it, and a small machine needs it."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -127,7 +127,8 @@ class InstrumentStore:
 
         The parse runs on its own thread. Nothing changes for readers until the last row is in.
 
-        Raises: `MasterTooShort`, and whatever `instruments` raises; the old master then stays.
+        Raises: `MasterTooShort`, `OSError`, and whatever `instruments` raises; the old master
+        then stays.
         """
         rules = LoadRules(
             code_keys=code_keys, most_lost_percent=most_lost_percent, accept_fewer=accept_fewer
@@ -225,6 +226,8 @@ class InstrumentStore:
             connection = self._connect(_LOADING_CACHE_KIB)
             try:
                 return load(connection, broker, instruments, rules)
+            except apsw.Error as error:
+                raise OSError(f"{self._path.name} cannot be written: {error}") from error
             finally:
                 connection.close()
 

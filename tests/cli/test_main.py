@@ -26,6 +26,7 @@ COMMANDS = [
     "kill status",
     "kill release",
     "instruments refresh",
+    "instruments search",
     "audit verify",
     "simulate",
     "openapi",

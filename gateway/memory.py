@@ -1,0 +1,34 @@
+"""Keeps the process small: what the C library's allocator does with memory that was given back.
+
+Left alone, glibc opens a heap per thread and keeps what each once needed; and after one large
+block was freed it serves blocks of up to 32 MB from those heaps, where they leave holes. Books
+and masters are such blocks, on several threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+
+_TRIM_THRESHOLD = -1
+_MMAP_THRESHOLD = -3
+_ARENA_MAX = -8
+
+
+def keep_small() -> None:
+    """Set the allocator up for one heap and early returns; call it before threads are started.
+
+    Does nothing where the C library has no such settings.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_ARENA_MAX, 1)
+        # Setting them also ends their growing by themselves.
+        library.mallopt(_MMAP_THRESHOLD, 64 * 1024)
+        library.mallopt(_TRIM_THRESHOLD, 128 * 1024)
+
+
+def give_back() -> None:
+    """Return what a large parse has freed to the system."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
