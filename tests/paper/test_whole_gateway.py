@@ -1,0 +1,185 @@
+"""Practice from end to end: HTTP, journal, reconciler, and a simulated Fyers that lends prices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gateway.rig import Rig
+
+PAPER: dict[str, Any] = {"id": "paper-main", "broker": "paper", "market_hours": "ignore"}
+
+
+class PaperRig(Rig):
+    """A gateway with a paper account: alone, or beside the simulated Fyers that lends to it."""
+
+    def __init__(self, data_dir: Path, *, lent: bool) -> None:
+        super().__init__(data_dir, brokers=("fyers",) if lent else ())
+        self.lent = lent
+
+    async def start_gateway(self) -> None:
+        accounts: list[dict[str, Any]] = [{**PAPER, "market_orders": "pass"}]
+        if self.lent:
+            accounts[0]["quotes_from"] = "fyers-main"
+            hosts = self.sims["fyers"].base_urls
+            accounts.append({"id": "fyers-main", "broker": "fyers", "base_urls": hosts})
+        self._settings = {"accounts": accounts}
+        await super().start_gateway()
+
+    async def log_in(self, account_id: str) -> None:
+        if account_id != "paper-main":
+            await super().log_in(account_id)
+            return
+        answer = await self.call("POST", "/v1/sessions/paper-main/login", {})
+        assert (200, "active") == (answer.status, answer.json["state"])
+
+    async def order(self, key: str, **changes: Any) -> dict[str, Any]:
+        fields = {"accounts": ["paper-main"], "wait_for": "book", **changes}
+        answer = await self.place(key, **fields)
+        assert answer.status in (200, 201, 202), answer.content
+        leg: dict[str, Any] = answer.leg("paper-main")
+        return {**leg, "order_id": answer.json["order_id"]}
+
+    async def leg(self, order_id: str, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait, bounded, until the journal says so of the order's leg."""
+        for _ in range(400):
+            leg: dict[str, Any] = (await self.call("GET", f"/v1/orders/{order_id}")).json["legs"][0]
+            if reached(leg):
+                return leg
+            await asyncio.sleep(0.02)
+        raise TimeoutError(f"the leg stayed {leg}")
+
+    async def data(self, path: str) -> Any:
+        answer = await self.call("GET", f"{path}?accounts=paper-main")
+        (result,) = answer.json["results"]
+        assert result["ok"], result
+        return result["data"]
+
+
+def in_state(state: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda leg: bool(leg["state"] == state)
+
+
+@pytest.fixture
+async def lent(tmp_path: Path) -> AsyncIterator[PaperRig]:
+    async with PaperRig(tmp_path, lent=True) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def alone(tmp_path: Path) -> AsyncIterator[PaperRig]:
+    async with PaperRig(tmp_path, lent=False) as rig:
+        yield rig
+
+
+def move(rig: PaperRig, price: str, instrument: str = "NSE:SBIN") -> None:
+    engine = rig.sims["fyers"].engine
+    contract = engine.universe.by_instrument(instrument)
+    assert contract is not None
+    engine.set_price(contract, Decimal(price))
+
+
+async def test_a_strategy_runs_at_the_prices_of_a_real_account(lent: PaperRig) -> None:
+    market = {"order_type": "MARKET", "price": None}
+    leg = await lent.order("k1", **market)
+    leg = await lent.leg(leg["order_id"], in_state("FILLED"))
+    # The simulator asks a tick above its last price, and bids just that.
+    assert ("accepted", "812.05") == (leg["outcome"], leg["average_price"])
+
+    limit = await lent.order("k2", price="800.00")
+    stop = await lent.order(
+        "k3", side="SELL", order_type="SL", price="789.00", trigger_price="790.00", product="MIS"
+    )
+    assert ["OPEN", "TRIGGER_PENDING"] == [limit["state"], stop["state"]]
+    gone = await lent.order("k4", price="700.00")
+    answer = await lent.call("DELETE", f"/v1/orders/{gone['order_id']}")
+    assert answer.status in (200, 202)
+    await lent.leg(gone["order_id"], in_state("CANCELLED"))
+
+    move(lent, "799.50")
+    leg = await lent.leg(limit["order_id"], in_state("FILLED"))
+    assert "800.00" == leg["average_price"]
+    move(lent, "789.50")
+    leg = await lent.leg(stop["order_id"], in_state("FILLED"))
+    assert "789.50" == leg["average_price"]
+
+    rows = {(row["product"], row["quantity"]) for row in await lent.data("/v1/positions")}
+    assert {("CNC", 20), ("MIS", -10)} == rows
+    assert 3 == len(await lent.data("/v1/trades"))
+    assert 0 == len(lent.ledger("fyers"))
+
+
+async def test_the_book_outlives_the_gateway(lent: PaperRig) -> None:
+    filled = await lent.order("k1", order_type="MARKET", price=None)
+    await lent.leg(filled["order_id"], in_state("FILLED"))
+    resting = await lent.order("k2", price="800.00")
+    await lent.restart_gateway()
+    book = {row["broker_order_id"]: row for row in await lent.data("/v1/orderbook")}
+    assert {filled["broker_order_id"], resting["broker_order_id"]} == book.keys()
+    row = book[resting["broker_order_id"]]
+    assert ("OPEN", resting["order_id"], "NSE:SBIN") == (
+        row["state"],
+        row["order_id"],
+        row["instrument"],
+    )
+    assert 10 == (await lent.data("/v1/positions"))[0]["quantity"]
+    move(lent, "799.00")
+    leg = await lent.leg(resting["order_id"], in_state("FILLED"))
+    assert "800.00" == leg["average_price"]
+
+
+async def test_paper_lists_what_its_lender_lists(lent: PaperRig) -> None:
+    for name in ("NSE:SBIN", "NSE:NIFTY 50"):
+        at_fyers = await lent.gateway.instruments.find("fyers", name)
+        at_paper = await lent.gateway.instruments.find("paper", name)
+        assert at_fyers is not None
+        assert at_paper is not None
+        assert {**at_fyers.codes, "instrument": name} == at_paper.codes
+        assert (at_fyers.lot_size, at_fyers.tick_size) == (at_paper.lot_size, at_paper.tick_size)
+
+
+async def test_a_strategy_runs_without_any_real_account(alone: PaperRig) -> None:
+    leg = await alone.order("k1", order_type="MARKET", price=None)
+    leg = await alone.leg(leg["order_id"], in_state("FILLED"))
+    assert "812.00" == leg["average_price"]
+    resting = await alone.order("k2", price="800.00")
+    answer = await alone.call("PATCH", f"/v1/orders/{resting['order_id']}", {"price": "812.00"})
+    assert 200 == answer.status
+    leg = await alone.leg(resting["order_id"], in_state("FILLED"))
+    assert 20 == (await alone.data("/v1/positions"))[0]["quantity"]
+    funds = await alone.data("/v1/funds")
+    assert "983760.00" == funds["available"]
+    assert [] == await alone.data("/v1/holdings")
+
+
+async def test_an_order_in_doubt_is_found_by_its_tag(
+    alone: PaperRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = alone.gateway.accounts["paper-main"].adapter
+    real = adapter.place_order
+
+    async def lost(*args: Any) -> Any:
+        await real(*args)
+        raise RuntimeError("the answer was lost")
+
+    monkeypatch.setattr(adapter, "place_order", lost)
+    leg = await alone.order("k1", price="800.00", wait_for="ack")
+    leg = await alone.leg(leg["order_id"], in_state("OPEN"))
+    assert "accepted" == leg["outcome"]
+    assert 1 == len(await alone.data("/v1/orderbook"))
+
+
+async def test_a_lender_that_logs_out_stops_market_orders_only(lent: PaperRig) -> None:
+    assert 200 == (await lent.call("DELETE", "/v1/sessions/fyers-main")).status
+    leg = await lent.order("k1", order_type="MARKET", price=None)
+    assert ("rejected", "price_unavailable") == (leg["outcome"], leg["reason"]["code"])
+    leg = await lent.order("k2", price="800.00")
+    assert "OPEN" == leg["state"]
+    sessions = (await lent.call("GET", "/v1/sessions")).json
+    states = {row["account"]: row["state"] for row in sessions["sessions"]}
+    assert "active" == states["paper-main"]
