@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from adapters.sdk.interface import AdapterPlugin
 from gateway.api.server import ApiServer, Listen, assert_port_free
 from gateway.config import Settings
+from gateway.memory import keep_small
 from gateway.runtime import Gateway, data_dir_of
 from gateway.secrets.sealing import Keyring
 from gateway.store import DataDirLock
@@ -34,6 +35,7 @@ def run(
     """
     import uvloop
 
+    keep_small()
     assert_port_free(settings.server.host, settings.server.port)
     with DataDirLock(data_dir_of(settings)):
         uvloop.run(serve(settings, plugins, keyring, on_ready=on_ready))
