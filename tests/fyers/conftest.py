@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +29,7 @@ from adapters.sdk.models import (
     Side,
     Validity,
 )
+from adapters.sdk.transport import HttpRequest, HttpResponse, WebTransport
 
 
 @dataclass
@@ -156,3 +158,55 @@ def change(instruments: dict[str, Instrument]) -> Callable[..., ModifyOrder]:
 
 def ref(broker_order_id: str) -> OrderRef:
     return OrderRef(broker_order_id=broker_order_id)
+
+
+LIMIT_ORDER: dict[str, Any] = {
+    "symbol": "NSE:SBIN-EQ",
+    "qty": 10,
+    "type": 1,
+    "side": 1,
+    "productType": "CNC",
+    "limitPrice": 800.5,
+    "stopPrice": 0,
+    "validity": "DAY",
+    "disclosedQty": 0,
+    "offlineOrder": False,
+}
+
+
+class Browser:
+    """A client without an adapter's manners."""
+
+    def __init__(self, simulator: FyersSimulator, session: Session) -> None:
+        self.web = WebTransport(simulator.url)
+        self.authorization = f"{simulator.credentials['app_id']}:{session.token}"
+
+    async def call(
+        self,
+        method: str,
+        target: str,
+        body: Any = b"",
+        *,
+        authorization: str | None = None,
+        content_type: str = "application/json",
+    ) -> HttpResponse:
+        headers = (
+            ("Authorization", authorization or self.authorization),
+            ("Content-Type", content_type),
+        )
+        data = (
+            b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        )
+        return await self.web.send(HttpRequest(method, target, headers=headers, body=data))
+
+    async def place(self, **changes: Any) -> dict[str, Any]:
+        body = {name: v for name, v in {**LIMIT_ORDER, **changes}.items() if v is not ...}
+        answered = await self.call("POST", "/api/v3/orders/sync", body)
+        return {"status": answered.status, **answered.json()}
+
+
+@pytest.fixture
+async def browser(simulator: FyersSimulator, session: Session) -> AsyncIterator[Browser]:
+    browser = Browser(simulator, session)
+    yield browser
+    await browser.web.close()

@@ -82,6 +82,41 @@ def test_commodity_lot_is_in_units_and_its_freeze_quantity_unknown():
     assert (100, None) == (future.lot_size, future.freeze_quantity)
 
 
+def test_price_band_of_the_day_is_the_files():
+    share, future = master("NSE_CM")["NSE:SBIN"], master("NSE_FO")["NFO:NIFTY29SEP26FUT"]
+
+    assert (Decimal("719.2"), Decimal("879.0")) == (share.band_low, share.band_high)
+    assert (None, None) == (future.band_low, future.band_high)
+
+
+@pytest.mark.parametrize(
+    ("change", "low", "high"),
+    [
+        ({"lowerPrice": 0.05, "upperPrice": "1200.5"}, Decimal("0.05"), Decimal("1200.5")),
+        ({"lowerPrice": 0.0, "upperPrice": 99}, None, Decimal(99)),
+        ({"lowerPrice": None, "upperPrice": -1}, None, None),
+    ],
+)
+def test_price_that_is_no_band_is_none(
+    tmp_path: Path, change: dict[str, object], low: Decimal | None, high: Decimal | None
+):
+    (found,) = read_master([_file(tmp_path, {"X": {**_ROW, **change}})])
+
+    assert (low, high) == (found.band_low, found.band_high)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "units"),
+    [("1801", 1801), ("900.0", 900), (75, 75), ("", None), (None, None), ("0", None), ("-5", None)],
+)
+def test_freeze_quantity_is_read_where_there_is_one(
+    tmp_path: Path, freeze: object, units: int | None
+):
+    (found,) = read_master([_file(tmp_path, {"X": {**_ROW, "qtyFreeze": freeze}})])
+
+    assert units == found.freeze_quantity
+
+
 def _file(folder: Path, rows: object, name: str = "NSE_FO_sym_master.json") -> Path:
     path = folder / name
     path.write_text(rows if isinstance(rows, str) else json.dumps(rows))

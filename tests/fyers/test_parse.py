@@ -6,8 +6,6 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from adapters.fyers import parse
 from adapters.fyers.constants import IST
@@ -16,7 +14,6 @@ from adapters.fyers.parse_quotes import parse_quotes
 from adapters.fyers.values import parse_time
 from adapters.sdk.errors import (
     BadAnswer,
-    GatewayError,
     LoginExpired,
     LoginRefused,
     ReasonCode,
@@ -24,7 +21,7 @@ from adapters.sdk.errors import (
 )
 from adapters.sdk.models import BrokerOrderState, OrderType, Product, Side, Validity
 from adapters.sdk.transport import HttpResponse
-from tests.fyers.payloads import FOLDER, answer, answer_of, body, envelope_of
+from tests.fyers.payloads import answer, answer_of, body, envelope_of
 
 
 def placed(response: HttpResponse):
@@ -493,72 +490,3 @@ def test_code_exchange_gives_a_token_or_refuses():
 @pytest.mark.parametrize("text", ["04-Aug-2025", "04-Foo-2025 10:05:06", "x", "", "1-1-1 1:1:1"])
 def test_unreadable_time_is_no_time(text: str):
     assert parse_time(text) is None
-
-
-def _every_parser(response: HttpResponse) -> None:
-    """Run all parsers on one answer; whatever they raise must be ours."""
-    for parser in (
-        parse.parse_placed,
-        lambda envelope: parse.parse_cancel_requested(envelope, "1"),
-        lambda envelope: parse.parse_modified(envelope, "1"),
-        parse_trade_book,
-        parse_positions,
-        lambda envelope: parse_quotes(envelope, _NAMES, _READ_AT),
-        parse.parse_order_book,
-        parse.parse_client_code,
-        parse.parse_access_token,
-    ):
-        try:
-            parser(envelope_of(response))
-        except GatewayError as error:
-            str(error)
-
-
-_ROWS = ("orderBook", "tradeBook", "netPositions", "d")
-_STATUS = st.sampled_from([200, 400, 401, 403, 429, 500, 502])
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=200), _STATUS)
-def test_any_bytes_parse_or_raise_our_error(data: bytes, status: int):
-    _every_parser(HttpResponse(status, {}, data))
-
-
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-_PAYLOADS = sorted(
-    path.stem for path in FOLDER.glob("*.json") if not path.stem.endswith("_sym_master")
-)
-
-
-@settings(deadline=None)
-@given(st.data(), st.sampled_from(_PAYLOADS), _STATUS)
-def test_any_mutated_payload_parses_or_raises_our_error(
-    data: st.DataObject, name: str, status: int
-):
-    document = msgspec.json.decode(body(name))
-    target = document
-    rows = [row for name in _ROWS for row in document.get(name) or ()]
-    rows += [row["v"] for row in document.get("d") or ()]
-    if rows and data.draw(st.booleans()):
-        target = data.draw(st.sampled_from(rows))
-    field = data.draw(st.sampled_from(sorted(target)) | st.text(max_size=8))
-    target[field] = data.draw(_JSON)
-
-    _every_parser(HttpResponse(status, {}, msgspec.json.encode(document)))
-
-
-@settings(deadline=None)
-@given(st.sampled_from(_PAYLOADS), st.integers(0, 3000), st.binary(max_size=4))
-def test_any_cut_payload_parses_or_raises_our_error(name: str, at: int, tail: bytes):
-    _every_parser(HttpResponse(200, {}, body(name)[:at] + tail))
-
-
-def test_deeply_nested_answer_raises_our_error():
-    _every_parser(HttpResponse(200, {}, b'{"s":' + b"[" * 100_000))
-    _every_parser(HttpResponse(200, {}, b"[" * 100_000 + b"]" * 100_000))

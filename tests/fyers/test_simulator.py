@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -14,65 +12,15 @@ from adapters.fyers.client import app_id_hash, authcode_url
 from adapters.fyers.constants import IST
 from adapters.fyers.simulator import FyersSimulator
 from adapters.sdk.models import RedirectRequired, Session
-from adapters.sdk.transport import HttpRequest, HttpResponse, WebTransport
-
-_ORDER: dict[str, Any] = {
-    "symbol": "NSE:SBIN-EQ",
-    "qty": 10,
-    "type": 1,
-    "side": 1,
-    "productType": "CNC",
-    "limitPrice": 800.5,
-    "stopPrice": 0,
-    "validity": "DAY",
-    "disclosedQty": 0,
-    "offlineOrder": False,
-}
-
-
-class Browser:
-    """A client without an adapter's manners."""
-
-    def __init__(self, simulator: FyersSimulator, session: Session) -> None:
-        self.web = WebTransport(simulator.url)
-        self.authorization = f"{simulator.credentials['app_id']}:{session.token}"
-
-    async def call(
-        self,
-        method: str,
-        target: str,
-        body: Any = b"",
-        *,
-        authorization: str | None = None,
-        content_type: str = "application/json",
-    ) -> HttpResponse:
-        headers = (
-            ("Authorization", authorization or self.authorization),
-            ("Content-Type", content_type),
-        )
-        data = (
-            b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        )
-        return await self.web.send(HttpRequest(method, target, headers=headers, body=data))
-
-    async def place(self, **changes: Any) -> dict[str, Any]:
-        body = {name: v for name, v in {**_ORDER, **changes}.items() if v is not ...}
-        answered = await self.call("POST", "/api/v3/orders/sync", body)
-        return {"status": answered.status, **answered.json()}
-
-
-@pytest.fixture
-async def browser(simulator: FyersSimulator, session: Session) -> AsyncIterator[Browser]:
-    browser = Browser(simulator, session)
-    yield browser
-    await browser.web.close()
+from adapters.sdk.transport import HttpResponse
+from tests.fyers.conftest import LIMIT_ORDER, Browser
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         (name, value)
-        for name in sorted(_ORDER)
+        for name in sorted(LIMIT_ORDER)
         for value in (..., None, "1", [], True, 1.5, -3)
         if (name, value) not in [("offlineOrder", True), ("limitPrice", 1.5)]
     ],
@@ -138,7 +86,7 @@ async def test_tag_is_alphanumeric_text_of_thirty_at_most(
 async def test_body_that_is_not_json_is_refused_and_noted(
     simulator: FyersSimulator, browser: Browser
 ):
-    form = urlencode(_ORDER).encode()
+    form = urlencode(LIMIT_ORDER).encode()
     answered = await browser.call(
         "POST", "/api/v3/orders/sync", form, content_type="application/x-www-form-urlencoded"
     )
