@@ -103,6 +103,7 @@ def tag(found: str) -> int | None:
     return int(found) if found and _TAG.fullmatch(found) else None
 
 
+@lru_cache(2048)  # A book is read again and again, and most of its rows have not changed.
 def moment(value: str, *, in_market_hours: bool) -> datetime | None:
     """Read cleaned text as a time in IST, in one of the broker's formats (dossier 12, quirk 10).
 
