@@ -2,7 +2,9 @@
 
 Options besides the kit's: `external_reference` (`echo` | `generated`: what the book shows as
 client reference), `market_orders` (`refuse` | `accept`), `redirect_url` and
-`redirect_parameter` of the hosted login, `recaptcha`, `authorised` (consent given earlier).
+`redirect_parameter` of the hosted login, `recaptcha`, `authorised` (consent given earlier),
+`carried` (positions of earlier days, see `CarriedOver`), `ltp_blank` (segment codes whose price
+rows name no exchange).
 """
 
 from __future__ import annotations
@@ -11,17 +13,18 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from adapters.hdfc import simulator_master as master
 from adapters.hdfc import simulator_orders as wire
 from adapters.hdfc import simulator_rows as rows
 from adapters.hdfc.simulator_login import LoginDesk
-from adapters.sdk.models import Exchange, InstrumentType, OrderType
+from adapters.hdfc.simulator_portfolio import Portfolio
+from adapters.hdfc.simulator_prices import PriceDesk
+from adapters.sdk.models import OrderType, RedirectRequired
 from adapters.sdk.simulator import (
     BrokerSimulator,
     CallKind,
-    Contract,
     EngineRefusal,
     Route,
     SimOrder,
@@ -31,7 +34,6 @@ from adapters.sdk.simulator import (
 )
 
 _LIBRARY_AGENT = re.compile(r"(?i)^(python|niquests|urllib|aiohttp|httpx|curl|go-http|java|okhttp)")
-_MOST_LTP_ITEMS = 10
 
 Guarded = Callable[[SimRequest, SimSession], SimResponse]
 
@@ -57,12 +59,16 @@ class HdfcSimulator(BrokerSimulator):
             "redirect_parameter",
             "recaptcha",
             "authorised",
+            "carried",
+            "ltp_blank",
         }
     )
 
     def __init__(self, **settings: Any) -> None:
         self._desk = LoginDesk(self)
         super().__init__(**settings)
+        self._portfolio = Portfolio(self)
+        self._market = PriceDesk(self)
 
     def routes(self) -> list[Route]:
         v1 = "/oapi/v1"
@@ -80,10 +86,23 @@ class HdfcSimulator(BrokerSimulator):
                 "GET", f"{v1}/orders/{{order_id}}/trades", CallKind.TRADES, self._order_trades
             ),
             self._route(
-                "GET", f"{v1}/portfolio/cumulative-positions", CallKind.READ, self._positions
+                "GET",
+                f"{v1}/portfolio/cumulative-positions",
+                CallKind.READ,
+                lambda *_: _success(self._portfolio.positions()),
             ),
-            self._route("GET", f"{v1}/portfolio/holdings", CallKind.READ, self._holdings_read),
-            self._route("GET", f"{v1}/user/margins", CallKind.READ, self._funds),
+            self._route(
+                "GET",
+                f"{v1}/portfolio/holdings",
+                CallKind.READ,
+                lambda *_: _success(self._portfolio.holdings()),
+            ),
+            self._route(
+                "GET",
+                f"{v1}/user/margins",
+                CallKind.READ,
+                lambda *_: _success(self._portfolio.funds()),
+            ),
             self._route("GET", "/oapi/v3/user/profile", CallKind.READ, self._profile),
             self._route("PUT", f"{v1}/fetch-ltp", CallKind.QUOTE, self._fetch_ltp),
             Route("GET", f"{v1}/security-master", CallKind.MASTER, self._security_master),
@@ -105,6 +124,19 @@ class HdfcSimulator(BrokerSimulator):
         if self.otp is None:
             raise LookupError("no one-time password was sent")
         return self.otp
+
+    async def complete_login(self, step: RedirectRequired) -> str:
+        """Log in on the hosted page as the owner would; return the URL redirected to.
+
+        Raises `ValueError` when the page was opened with another app's key.
+        """
+        if parse_qs(urlsplit(step.login_url).query).get("api_key") != [self.credentials["api_key"]]:
+            raise ValueError("the login page was opened without this app's key")
+        return self._desk.redirect()
+
+    def on_reset(self) -> None:
+        """Put the positions of earlier days back."""
+        self._portfolio.seed()
 
     # The broker's error answers: shapes inferred, see payloads and dossier hdfc 4
 
@@ -158,7 +190,11 @@ class HdfcSimulator(BrokerSimulator):
         session = self.session_of(token)
         if session is None:
             return self.session_expired_response(request)
-        if request.body and request.content_type != "application/json":
+        for name in set(request.query) - {"api_key"}:
+            self.violation(request, f"query parameter {name} is not the broker's")
+        if request.body and request.method in ("GET", "DELETE"):
+            self.violation(request, f"{request.method} with a body")
+        elif request.body and request.content_type != "application/json":
             self.violation(request, "body is not declared as JSON")
             return SimResponse(400, {"status": "error", "message": "JSON body expected"})
         try:
@@ -185,8 +221,6 @@ class HdfcSimulator(BrokerSimulator):
         return self._change(request, lambda order: self.engine.modify(order, **changes))
 
     def _cancel(self, request: SimRequest, session: SimSession) -> SimResponse:
-        if request.body:
-            self.violation(request, "cancel with a body")
         return self._change(request, self.engine.cancel)
 
     def _change(self, request: SimRequest, change: Callable[[SimOrder], None]) -> SimResponse:
@@ -231,61 +265,11 @@ class HdfcSimulator(BrokerSimulator):
 
     # Account and market
 
-    def _positions(self, request: SimRequest, session: SimSession) -> SimResponse:
-        self.engine.advance()
-        positions = self.engine.account.positions
-        return _success(
-            {
-                "net": [
-                    rows.position_row(position, client_id=self.client_id) for position in positions
-                ]
-            }
-        )
-
-    def _holdings_read(self, request: SimRequest, session: SimSession) -> SimResponse:
-        return _success([rows.holding_row(holding) for holding in self.engine.account.holdings])
-
-    def _funds(self, request: SimRequest, session: SimSession) -> SimResponse:
-        self.engine.advance()
-        return _success(rows.funds_object(self.engine.account.funds))
-
     def _profile(self, request: SimRequest, session: SimSession) -> SimResponse:
         return _success([rows.profile_object(session.client_id)])
 
     def _fetch_ltp(self, request: SimRequest, session: SimSession) -> SimResponse:
-        asked = wire.read_object(request).get("data")
-        if not isinstance(asked, list):
-            raise wire.BadField("data")
-        if len(asked) > _MOST_LTP_ITEMS:
-            message = f"maximum {_MOST_LTP_ITEMS} items allowed"
-            return SimResponse(400, {"status": "error", "message": message})
-        quotes = []
-        for item in asked:
-            contract = self._quoted(item)
-            if contract is not None:
-                # The exchange of BFO rows was seen blank (8.1).
-                is_blank = contract.exchange is Exchange.BFO
-                quotes.append(
-                    {
-                        "prev_close": contract.price,
-                        "ltp": self.engine.price(contract),
-                        "exchange": "" if is_blank else item["exchange"],
-                        "token": contract.token,
-                    }
-                )
-        return SimResponse(200, {"data": quotes, "meta": {"statusCode": "OK", "statusMsg": "OK"}})
-
-    def _quoted(self, item: Any) -> Contract | None:
-        """Find what a quote was asked for; unknown ones are simply left out of the answer."""
-        if not isinstance(item, dict) or not isinstance(item.get("token"), str):
-            raise wire.BadField("token")
-        name, token = str(item.get("exchange")), item["token"]
-        bare = name.removesuffix("_INDEX")
-        if bare not in Exchange.__members__ or not token.isdigit():
-            return None
-        contract = self.universe.by_token(Exchange(bare), int(token))
-        is_index = contract is not None and contract.type is InstrumentType.INDEX
-        return contract if is_index == name.endswith("_INDEX") else None
+        return self._market.last_prices(request)
 
     def _security_master(self, request: SimRequest) -> SimResponse:
         return SimResponse(

@@ -50,6 +50,13 @@ class LoginDesk:
             Route("POST", "/oapi/v1/access-token", login, self._access_token),
         ]
 
+    def redirect(self) -> str:
+        """Return where a login on the hosted page leads, with a fresh request token."""
+        name = self._simulator.options.get("redirect_parameter", "request_token")
+        target = self._simulator.redirect_url
+        joint = "&" if "?" in target else "?"
+        return f"{target}{joint}{urlencode({name: self._new_request_token()})}"
+
     def _begin(self, request: SimRequest) -> SimResponse:
         refusal = self._simulator.refuse_stranger(request)
         if refusal is not None:
@@ -133,6 +140,9 @@ class LoginDesk:
             return refusal
         if "authorization" in request.headers:
             self._simulator.violation(request, "Authorization on the access-token call")
+        if request.content_type != "application/json":
+            self._simulator.violation(request, "login body is not JSON")
+            return SimResponse(400, {"message": "JSON body expected"})
         request_token = request.query.get("request_token", "")
         if request_token not in self._request_tokens:
             return SimResponse(401, {"message": "Invalid request token"})
@@ -174,11 +184,7 @@ class LoginDesk:
             return self._page(request, "Please accept the terms", 400)
         if not self._uses_otp(form.get("otp")):
             return self._page(request, "Invalid OTP", 400)
-        name = self._simulator.options.get("redirect_parameter", "request_token")
-        target = self._simulator.redirect_url
-        joint = "&" if "?" in target else "?"
-        query = urlencode({name: self._new_request_token()})
-        return SimResponse(302, b"", {"location": f"{target}{joint}{query}"})
+        return SimResponse(302, b"", {"location": self.redirect()})
 
     def _step(
         self, request: SimRequest, stage: str

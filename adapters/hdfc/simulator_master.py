@@ -53,12 +53,19 @@ _OTHER_ROWS = (
     "BSE,NCDWITHOUT,EQUITY,,,,1,1,0,DUMMY4711,NCDWITHOUT,,0",
     "NSE,CNX100EQ,EQUITY,,,,1,5,25000,26012,,,25010",
     "NSE,1273,FUTCUR,2027-10-27,-.0000001,XX,1,.0025,108.1675,1273,EURINR,EURINR,0",
+    # Its token is SBIN's as well: tokens are unique within a segment only.
+    "NSE,3045,FUTCUR,2027-10-27,-.0000001,XX,1,.0025,88.4025,3045,USDINR,USDINR,0",
     "NSE,6506,OPTCUR,2027-10-27,126.25,PE,1,.0025,0,6506,GBPINR,GBPINR,0",
     "NSE,USDINR,UNDCUR,,,,1,.0025,0,1,USDINR,,0",
-    "MCX,575691,FUTCOM,2027-12-03,0,XX,1,100,0,575691,GOLD,GOLD,0",
+    "MCX,575691,FUTCOM,2027-12-03,0,XX,1,100,98450.00,575691,GOLD,GOLD,0",
     "MCX,575385,OPTFUT,2027-12-03,244000,CE,5,50,0,575385,SILVERM,SILVERM,0",
     "MCX,GOLD,COM,,,,1,100,0,2,GOLD,,0",
 )
+
+
+def other_price(segment_code: str, token: str) -> Decimal | None:
+    """Return the price of a currency or commodity row, asked for by its segment's code (8.1)."""
+    return _OTHER_PRICES.get((segment_code, token))
 
 
 def parent_exchange(contract: Contract) -> str:
@@ -112,6 +119,19 @@ def csv_rows(universe: Universe) -> Iterator[bytes]:
             yield ("\n".join(lines) + "\n").encode()
             lines.clear()
     yield ("\n".join(lines) + "\n").encode() if lines else b""
+
+
+def _other_prices() -> dict[tuple[str, str], Decimal]:
+    prices: dict[tuple[str, str], Decimal] = {}
+    for line in _OTHER_ROWS:
+        exchange, _, kind, *_, close, token, _, _, _ = line.split(",")
+        code = "CDS" if kind in ("FUTCUR", "OPTCUR") else exchange if exchange == "MCX" else ""
+        if code and Decimal(close):
+            prices[code, token] = Decimal(close)
+    return prices
+
+
+_OTHER_PRICES = _other_prices()
 
 
 def _by_code(universe: Universe, exchange: Exchange, code: str) -> Contract | None:

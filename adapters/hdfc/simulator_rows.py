@@ -1,4 +1,4 @@
-"""The simulated InvestRight's answers: rows in the response vocabulary (dossier hdfc 5.6, 7).
+"""The simulated InvestRight's order and trade rows, in the response vocabulary (dossier 5.6).
 
 That vocabulary is not the request's: `Call` for `CE`, display names for codes, `DD/MM/YYYY`
 times without a zone, and an average price of zero even on fills.
@@ -12,10 +12,10 @@ from typing import Any
 
 from adapters.hdfc.simulator_master import parent_exchange, security_id, segment
 from adapters.sdk.models import BrokerOrderState, OptionType, Product
-from adapters.sdk.simulator import Contract, Funds, Holding, Position, SimOrder, Trade
+from adapters.sdk.simulator import Contract, SimOrder, Trade
 
-_ZERO = Decimal("0.0")
-_PRODUCT_WORDS = {
+ZERO = Decimal("0.0")
+PRODUCT_WORDS = {
     Product.CNC: "DELIVERY",
     Product.NRML: "OVERNIGHT",
     Product.MIS: "INTRADAY",
@@ -52,25 +52,25 @@ def order_row(order: SimOrder, *, client_id: str, reference: str) -> dict[str, A
         "exchange": parent_exchange(contract),
         "tradingsymbol": code,
         "security_id": code,
-        "company_name": _display_name(contract),
-        "underlying_symbol": _display_name(contract),
+        "company_name": display_name(contract),
+        "underlying_symbol": display_name(contract),
         "instrument_segment": segment(contract),
         "instrument_type": "Equity Derivatives" if contract.is_derivative else "Equity",
         "expiry_date": _spaced_date(contract.expiry),
-        "strike_price": _float(contract.strike),
-        "option_type": _option_word(contract),
+        "strike_price": as_float(contract.strike),
+        "option_type": option_word(contract),
         "isin": "" if contract.is_derivative else contract.isin or "",
         "transaction_type": order.side.value.title(),
         "validity": order.validity.value,
-        "product": _PRODUCT_WORDS[order.product],
+        "product": PRODUCT_WORDS[order.product],
         "quantity": order.quantity,
         "disclosed_quantity": order.disclosed_quantity,
-        "price": _float(order.price),
-        "trigger_price": _float(order.trigger_price),
+        "price": as_float(order.price),
+        "trigger_price": as_float(order.trigger_price),
         "filled_quantity": order.filled_quantity,
         "pending_quantity": order.pending_quantity,
-        "average_price": _ZERO,
-        "total_traded_value": _float(order.traded_value),
+        "average_price": ZERO,
+        "total_traded_value": as_float(order.traded_value),
         "order_source": "C",
         "order_subchannel": "C",
         "modification_allowed": "",
@@ -95,24 +95,24 @@ def trade_row(trade: Trade, *, client_id: str) -> dict[str, Any]:
         "trade_id": fill.trade_id,
         "order_id": order.broker_order_id,
         "exchange": parent_exchange(contract),
-        "product": _PRODUCT_WORDS[order.product],
-        "average_price": _float(fill.price),
+        "product": PRODUCT_WORDS[order.product],
+        "average_price": as_float(fill.price),
         "filled_quantity": fill.quantity,
         "pending_quantity": order.pending_quantity,
         "exchange_order_id": order.exchange_order_id,
         "transaction_type": order.side.value,
         "fill_timestamp": _moment(fill.at),
-        "security_id": _display_name(contract),
-        "company_name": _display_name(contract),
-        "underlying_symbol": _display_name(contract),
+        "security_id": display_name(contract),
+        "company_name": display_name(contract),
+        "underlying_symbol": display_name(contract),
         "instrument_segment": segment(contract),
         "expiry_date": _spaced_date(contract.expiry),
-        "strike_price": _float(contract.strike),
-        "option_type": _option_word(contract),
+        "strike_price": as_float(contract.strike),
+        "option_type": option_word(contract),
         "isin": "" if contract.is_derivative else contract.isin or "",
         "status": "Traded",
         "validity": order.validity.value,
-        "total_traded_value": _float(fill.price * fill.quantity),
+        "total_traded_value": as_float(fill.price * fill.quantity),
         "order_source": "C",
         "order_type": order.order_type.value,
     }
@@ -125,86 +125,6 @@ def order_trade_row(trade: Trade, *, client_id: str) -> dict[str, Any]:
     return {"client_id": client_id} | camel | {"fillTimestamp": None, "validity": "1"}
 
 
-def position_row(position: Position, *, client_id: str) -> dict[str, Any]:
-    """Write one net position; nothing is carried forward from earlier days here."""
-    contract = position.contract
-    return {
-        "client_id": client_id,
-        "security_id": security_id(contract),
-        "instrument_segment": segment(contract),
-        "underlying_symbol": _display_name(contract),
-        "product": _PRODUCT_WORDS[position.product],
-        "exchange": parent_exchange(contract),
-        "expiry_date": _dashed_date(contract.expiry),
-        "option_type": _option_word(contract),
-        "strike_price": _float(contract.strike),
-        "total_buy_quantity": position.buy_quantity,
-        "total_sell_qty": position.sell_quantity,
-        "net_qty": position.quantity,
-        "average_buy_price": _float(position.buy_price),
-        "average_sell_price": _float(position.sell_price),
-        "total_buy_value": _float(position.buy_value),
-        "total_sell_value": _float(position.sell_value),
-        "t_day_net_qty": position.quantity,
-        "t_day_buy_quantity": position.buy_quantity,
-        "t_day_sell_qty": position.sell_quantity,
-        "t_day_average_buy_price": _float(position.buy_price),
-        "t_day_avg_sell_price": _float(position.sell_price),
-        "t_day_buy_value": _float(position.buy_value),
-        "t_day_sell_value": _float(position.sell_value),
-        "cf_buy_qty": 0,
-        "cf_sell_qty": 0,
-        "cf_average_buy_price": _ZERO,
-        "cf_average_sell_price": _ZERO,
-        "cf_buy_value": _ZERO,
-        "cf_sell_value": _ZERO,
-        "realised_pl_overall_position": _float(position.realised),
-        "realised_pl_t_day_position": _float(position.realised),
-    }
-
-
-def holding_row(holding: Holding) -> dict[str, Any]:
-    """Write one holding: no trading symbol, some numbers as text."""
-    contract = holding.contract
-    return {
-        "security_id": "",
-        "exchange": parent_exchange(contract),
-        "company_name": contract.name,
-        "sector_name": "",
-        "isin": contract.isin or "",
-        "quantity": holding.quantity,
-        "average_price": _float(holding.average_price),
-        "investment_value": f"{holding.average_price * holding.quantity:,.2f}",
-        "close_price": _float(contract.price),
-        "realised": "",
-        "sip_indicator": "N",
-        "mtf_indicator": "N",
-        "ltcg_quantity": 0,
-        "corporate_action_indicator": "",
-        "corporate_action_message": "",
-    }
-
-
-def funds_object(funds: Funds) -> dict[str, Any]:
-    """Write the margins answer's data."""
-    available, used = _float(funds.available), _float(funds.used)
-    return {
-        "equity": {
-            "total_available_limit": available,
-            "total_utilised_limit": used,
-            "total_limit": _float(funds.available + funds.used),
-            "totalAvailableLimitDetails": {"cash": available, "option_buy": available},
-            "totalUtilizationDetails": {"cash": used, "cdxOptionBuy": _ZERO},
-            "totalLimitDetails": {
-                "bank_hold": _ZERO,
-                "ledger_balance": _float(funds.opening),
-                "adhoc_limit": _ZERO,
-                "pledge_limit": _float(funds.collateral),
-            },
-        }
-    }
-
-
 def profile_object(client_id: str) -> dict[str, Any]:
     """Write the profile; the colons are literal parts of the keys."""
     segments = ["EQUITY", "OPTIDX", "OPTSTK", "FUTIDX", "FUTSTK"]
@@ -214,7 +134,7 @@ def profile_object(client_id: str) -> dict[str, Any]:
         "user_name": "SIMULATED CLIENT",
         "broker": "HDFC",
         "accountSettlementType": "",
-        "products": [*_PRODUCT_WORDS.values(), "COVER"],
+        "products": [*PRODUCT_WORDS.values(), "COVER"],
         "order_types": ["MARKET", "LIMIT", "SL", "SL-M"],
         "depository_details": [],
         "bank_details": {},
@@ -224,12 +144,27 @@ def profile_object(client_id: str) -> dict[str, Any]:
     }
 
 
-def _display_name(contract: Contract) -> str:
+def display_name(contract: Contract) -> str:
+    """Name a contract as books do: a derivative by its underlying."""
     return (contract.underlying if contract.is_derivative else contract.symbol) or contract.symbol
 
 
-def _option_word(contract: Contract) -> str:
+def option_word(contract: Contract) -> str:
+    """Say call or put in the response vocabulary."""
     return {OptionType.CE: "Call", OptionType.PE: "Put", None: ""}[contract.option_type]
+
+
+def dashed_date(day: date | None) -> str:
+    """Write a date as positions do: `27-JUN-24`."""
+    return f"{day.day:02d}-{_MONTHS[day.month - 1]}-{day.year % 100:02d}" if day else ""
+
+
+def as_float(value: Decimal | None) -> Decimal:
+    """Give a number the decimal point that the documents' floats have."""
+    if not value:
+        return ZERO
+    whole = value.to_integral_value()
+    return whole.quantize(ZERO) if value == whole else value.normalize()
 
 
 def _moment(at: datetime) -> str:
@@ -238,18 +173,6 @@ def _moment(at: datetime) -> str:
 
 def _spaced_date(day: date | None) -> str:
     return f"{day.day:02d} {_MONTHS[day.month - 1]} {day.year}" if day else ""
-
-
-def _dashed_date(day: date | None) -> str:
-    return f"{day.day:02d}-{_MONTHS[day.month - 1]}-{day.year % 100:02d}" if day else ""
-
-
-def _float(value: Decimal | None) -> Decimal:
-    """Give a number the decimal point that the documents' floats have."""
-    if not value:
-        return _ZERO
-    whole = value.to_integral_value()
-    return whole.quantize(_ZERO) if value == whole else value.normalize()
 
 
 def _camel(name: str) -> str:

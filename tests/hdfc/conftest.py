@@ -10,6 +10,8 @@ from adapters.hdfc.adapter import HdfcAdapter
 from adapters.hdfc.simulator import HdfcSimulator
 from adapters.sdk.interface import AdapterContext
 from adapters.sdk.models import OtpRequired, Session
+from adapters.sdk.simulator import ManualClock
+from tests.hdfc.raw import NOON, RawClient
 
 INSTANT = {"ack_delay_ms": 0, "fill_delay_ms": 0, "book_lag_ms": 0}
 
@@ -71,3 +73,19 @@ async def session(adapter: HdfcAdapter, simulator: HdfcSimulator) -> Session:
 @pytest.fixture
 def gate() -> OpenGate:
     return OpenGate()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[RawClient]:
+    simulator = HdfcSimulator(
+        options=INSTANT | {"market_orders": "accept"}, clock=ManualClock(NOON)
+    )
+    await simulator.start()
+    yield RawClient(simulator)
+    await simulator.stop()
+
+
+@pytest.fixture
+async def logged_in(client: RawClient) -> RawClient:
+    await client.log_in()
+    return client

@@ -4,166 +4,23 @@ HTTP client, get the dossier's answers (dossier hdfc 13), compared member by mem
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlencode, urlsplit
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from adapters.hdfc.master import HEADER
 from adapters.hdfc.simulator import HdfcSimulator
-from adapters.sdk.models import OptionType
-from adapters.sdk.simulator import IST, CallKind, Contract, ManualClock
+from adapters.sdk.simulator import CallKind, ManualClock
 from tests.hdfc.conftest import INSTANT
-from tests.hdfc.support import payload
+from tests.hdfc.raw import KEY, NOON, RawClient, assert_same_shape, option_order, sample
 
-KEY = str(HdfcSimulator.credentials["api_key"])
 HEX = re.compile(r"[0-9a-f]{32}")
-NOON = datetime(2026, 4, 30, 12, 40, 12, tzinfo=IST)
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class RawClient:
-    """Writes requests byte by byte as the samples stand, with nothing added but what is asked."""
-
-    def __init__(self, simulator: HdfcSimulator) -> None:
-        self.simulator = simulator
-        self.token = ""
-
-    async def __call__(
-        self,
-        method: str,
-        target: str,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        *,
-        signed: bool = True,
-        form: Mapping[str, str] | None = None,
-    ) -> Answer:
-        fields = {"Host": "developer.hdfcsec.com", "User-Agent": "Mozilla/5.0"}
-        content = b""
-        if body is not None:
-            content = json.dumps(body).encode()
-            fields |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
-        if form is not None:
-            content = urlencode(form).encode()
-            kind = "application/x-www-form-urlencoded"
-            fields |= {"Content-Type": kind, "Content-Length": str(len(content))}
-        if signed and self.token:
-            fields["Authorization"] = self.token
-        fields |= {"Accept": "application/json", "Connection": "close"} | dict(headers or {})
-        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
-        port = urlsplit(self.simulator.url).port
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + content)
-        raw = await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        return _read(raw)
-
-    async def log_in(self) -> None:
-        token_id = (await self("GET", f"/oapi/v1/login?api_key={KEY}")).json["tokenId"]
-        known = self.simulator.credentials
-        query = f"api_key={KEY}&token_id={token_id}"
-        password = {"username": known["username"], "password": known["password"]}
-        await self("POST", f"/oapi/v1/login/validate?{query}", password)
-        otp = {"answer": await self.simulator.read_otp()}
-        factor = (await self("POST", f"/oapi/v1/twofa/validate?{query}", otp)).json
-        consent = f"{query}&consent=true&request_token={factor['requestToken']}"
-        given = (await self("GET", f"/oapi/v1/authorise?{consent}")).json
-        exchange = f"api_key={KEY}&request_token={given['requestToken']}"
-        secret = {"apiSecret": known["api_secret"]}
-        self.token = (await self("POST", f"/oapi/v1/access-token?{exchange}", secret)).json[
-            "accessToken"
-        ]
-
-
-def _read(raw: bytes) -> Answer:
-    head, _, body = raw.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines)
-    if headers.get("transfer-encoding") == "chunked":
-        whole = b""
-        while body and not body.startswith(b"0\r\n"):
-            size, _, rest = body.partition(b"\r\n")
-            whole += rest[: int(size, 16)]
-            body = rest[int(size, 16) + 2 :]
-        body = whole
-    return Answer(int(first.split()[1]), headers, body)
-
-
-def assert_same_shape(sample: Any, answer: Any, path: str = "$", *, partial: bool = False) -> None:
-    """Compare members and JSON types; lists by their first element.
-
-    `partial`: the dossier's sample is trimmed, so the answer may have more members.
-    """
-    assert type(sample) is type(answer), f"{path}: {sample!r} against {answer!r}"
-    if isinstance(sample, dict):
-        missing, more = set(sample) - set(answer), set(answer) - set(sample)
-        assert not missing, f"{path}: missing {missing}"
-        assert partial or not more, f"{path}: too many {more}"
-        for name, value in sample.items():
-            assert_same_shape(value, answer[name], f"{path}.{name}", partial=partial)
-    elif isinstance(sample, list) and sample:
-        assert answer, f"{path}: empty"
-        assert_same_shape(sample[0], answer[0], f"{path}[0]", partial=partial)
-
-
-def sample(name: str) -> Any:
-    return json.loads(payload(name))
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[RawClient]:
-    simulator = HdfcSimulator(
-        options=INSTANT | {"market_orders": "accept"}, clock=ManualClock(NOON)
-    )
-    await simulator.start()
-    yield RawClient(simulator)
-    await simulator.stop()
-
-
-@pytest.fixture
-async def logged_in(client: RawClient) -> RawClient:
-    await client.log_in()
-    return client
-
-
-def an_option(simulator: HdfcSimulator, kind: OptionType = OptionType.CE) -> Contract:
-    return next(
-        contract
-        for contract in simulator.universe.contracts()
-        if contract.option_type is kind and contract.underlying == "BANKNIFTY"
-    )
-
-
-def option_order(simulator: HdfcSimulator, **changes: Any) -> dict[str, Any]:
-    """The option sample of the documents, for a contract that the simulator has."""
-    contract = an_option(simulator, changes.pop("kind", OptionType.CE))
-    body: dict[str, Any] = sample("post_orders_regular_request_option.json") | {
-        "security_id": str(contract.token),
-        "strike_price": int(contract.strike or 0),
-        "expiry_date": f"{contract.expiry:%Y%m%d}",
-        "option_type": contract.option_type,
-        "quantity": contract.lot_size,
-        "price": float(contract.price),
-    }
-    return body | changes
 
 
 async def test_login_steps_answer_as_the_samples(client: RawClient) -> None:
@@ -304,63 +161,6 @@ async def test_modify_and_cancel_samples(logged_in: RawClient) -> None:
     book = await logged_in("GET", f"/oapi/v1/orders?api_key={KEY}")
     assert book.json["data"][0]["status"] == "CANCELLED"
     assert not logged_in.simulator.violations
-
-
-async def test_trades_positions_holdings_funds_and_profile(logged_in: RawClient) -> None:
-    placed = await logged_in(
-        "POST",
-        f"/oapi/v1/orders/regular?api_key={KEY}",
-        option_order(
-            logged_in.simulator,
-            kind=OptionType.PE,
-            order_type="MARKET",
-            price=0,
-            transaction_type="Buy",
-        ),
-    )
-    trades = await logged_in("GET", f"/oapi/v1/trades?api_key={KEY}")
-    assert_same_shape(sample("get_trades.json"), trades.json)
-    trade = trades.json["data"][0]
-    assert (trade["security_id"], trade["transaction_type"]) == ("BANKNIFTY", "BUY")
-    order_id = placed.json["data"]["order_id"]
-    own = await logged_in("GET", f"/oapi/v1/orders/{order_id}/trades?api_key={KEY}")
-    row = own.json["data"][0]
-    assert {"client_id", "tradeId", "orderId", "securityId", "averagePrice"} <= set(row)
-    assert (row["orderId"], row["fillTimestamp"], row["validity"]) == (order_id, None, "1")
-    positions = await logged_in("GET", f"/oapi/v1/portfolio/cumulative-positions?api_key={KEY}")
-    wanted = sample("get_portfolio_cumulative_positions.json")
-    assert_same_shape(wanted, positions.json, partial=True)
-    net = positions.json["data"]["net"][0]
-    assert (net["option_type"], net["net_qty"]) == ("Put", 30)
-    assert re.fullmatch(r"\d\d-[A-Z]{3}-26", net["expiry_date"])
-    holdings = await logged_in("GET", f"/oapi/v1/portfolio/holdings?api_key={KEY}")
-    assert_same_shape(sample("get_portfolio_holdings.json"), holdings.json)
-    funds = await logged_in("GET", f"/oapi/v1/user/margins?api_key={KEY}")
-    assert set(funds.json["data"]["equity"]) == set(
-        sample("get_user_margins.json")["data"]["equity"]
-    )
-    profile = await logged_in("GET", f"/oapi/v3/user/profile?api_key={KEY}")
-    assert_same_shape(sample("get_user_profile.json"), profile.json, partial=True)
-    assert (await logged_in("POST", f"/oapi/v3/user/profile?api_key={KEY}")).status == 405
-
-
-async def test_last_price_by_put_has_no_status(logged_in: RawClient) -> None:
-    wipro = {"exchange": "NSE", "token": "3787"}
-    target = f"/oapi/v1/fetch-ltp?api_key={KEY}"
-    answer = await logged_in("PUT", target, {"data": [wipro]})
-    assert_same_shape(sample("put_fetch_ltp.json"), answer.json)
-    assert answer.json["data"][0]["token"] == 3787
-    nifty = {"exchange": "NSE", "token": "26000"}
-    option = {"exchange": "BFO", "token": "810001"}
-    answer = await logged_in(
-        "PUT", target, {"data": [nifty, nifty | {"exchange": "NSE_INDEX"}, option]}
-    )
-    assert [(row["exchange"], row["token"]) for row in answer.json["data"]] == [
-        ("NSE_INDEX", 26000),
-        ("", 810001),
-    ]
-    many = await logged_in("PUT", target, {"data": [wipro] * 11})
-    assert (many.status, many.json["message"]) == (400, "maximum 10 items allowed")
 
 
 async def test_master_is_the_documented_csv_without_any_key(client: RawClient) -> None:
