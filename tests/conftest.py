@@ -1,3 +1,3 @@
-"""What pytest leaves alone: a package with tests of its own, which another test installs and runs."""
+"""What pytest leaves alone: a package with tests of its own, which another test runs."""
 
 collect_ignore = ["external_adapter"]

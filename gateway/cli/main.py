@@ -31,6 +31,7 @@ _COMMANDS = {
     "instruments": _Entry("gateway.cli.instruments", "Search and fetch instrument masters."),
     "audit": _Entry("gateway.cli.audit", "Check the tamper-evident log."),
     "simulate": _Entry("gateway.cli.simulate", "Run a broker's simulator to practise against."),
+    "adapter": _Entry("gateway.cli.adapter", "Start an adapter; show what the adapters can do."),
     "openapi": _Entry("gateway.cli.openapi", "Print the API's OpenAPI document."),
     "version": _Entry("gateway.cli.version", "Print the version."),
 }

@@ -29,6 +29,8 @@ COMMANDS = [
     "instruments search",
     "audit verify",
     "simulate",
+    "adapter new",
+    "adapter capabilities",
     "openapi",
     "version",
 ]

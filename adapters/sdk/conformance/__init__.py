@@ -33,6 +33,9 @@ __all__ = ["AdapterConformance", "Bench", "Gate", "Rule", "Setup", "change_of", 
 
 @pytest.mark.asyncio
 class AdapterConformance(
-    LoginTests, OrderTests, ChangeTests, OutcomeTests, ReadTests, MarketTests, MasterTests
+    MasterTests, MarketTests, ReadTests, OutcomeTests, ChangeTests, OrderTests, LoginTests
 ):
-    """Every test of the kit. Subclass it as `Test...` and set `plugin`."""
+    """Every test of the kit. Subclass it as `Test...` and set `plugin`.
+
+    pytest runs the last base first, so that logins come before orders, as an adapter is written.
+    """

@@ -18,10 +18,10 @@ class ChangeTests(Setup):
     """Modify and cancel."""
 
     async def test_modify_changes_what_is_named_and_nothing_else(self, bench: Bench) -> None:
-        order, placed = await bench.place(quantity=bench.order().quantity * 4)
         if not self.capabilities.has(Feature.MODIFY):
-            await self._not_offered(bench, change_of(order, placed.broker_order_id))
+            await self._not_offered(bench, change_of(bench.order(), "1"))
             return
+        order, placed = await bench.place(quantity=bench.order().quantity * 4)
         lot = order.instrument.lot_size
         far = bench.prices(order.instrument, order.side, order.order_type, far="0.08")
         changes: list[dict[str, Any]] = [
@@ -69,9 +69,9 @@ class ChangeTests(Setup):
         require(len(bench.ledger) == 1, Rule.ONE_WRITE, "a modify made another order")
 
     async def test_senseless_changes_are_refused_unsent(self, bench: Bench) -> None:
-        order, placed = await bench.place()
         if not self.capabilities.has(Feature.MODIFY):
             pytest.skip("modify is not declared")
+        order, placed = await bench.place()
         stray: list[tuple[str, dict[str, Any]]] = [("quantity 0", {"quantity": 0})]
         if order.order_type is OrderType.LIMIT:
             stray.append(("a limit order without a price", {"price": None}))
@@ -90,9 +90,9 @@ class ChangeTests(Setup):
     async def test_quantity_of_a_part_filled_order_changes_only_where_that_is_proven(
         self, bench: Bench
     ) -> None:
-        order, placed = await bench.place(quantity=bench.order().quantity * 4)
         if not self.capabilities.has(Feature.MODIFY):
             pytest.skip("modify is not declared")
+        order, placed = await bench.place(quantity=bench.order().quantity * 4)
         lot = order.instrument.lot_size
         bench.simulator.engine.fill(bench.ledger[-1], lot)
         ask = change_of(

@@ -76,6 +76,10 @@ class AcmeSimulator(BrokerSimulator):
     def session_expired_response(self, request: SimRequest) -> SimResponse:
         return _no("SESSION", "the session has ended", status=401)
 
+    async def read_otp(self) -> str:
+        """Return the one-time password that a person would read on the phone."""
+        return self.otp or ""
+
     # Login
 
     def _login(self, request: SimRequest) -> SimResponse:
