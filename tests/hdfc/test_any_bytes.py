@@ -28,6 +28,8 @@ PARSERS: tuple[Callable[[Answer], Any], ...] = (
     lambda answer: parse.parse_modified(answer, "26042500000504"),
     lambda answer: parse_portfolio.parse_trades(answer, []),
     parse_portfolio.parse_positions,
+    parse_portfolio.parse_holdings,
+    parse_portfolio.parse_funds,
     lambda answer: parse_quotes.parse_last_prices(answer, {"21840": ("NSE", "NSE:X")}, NOW),
     parse_login.parse_login_token,
     parse_login.parse_login_question,
@@ -102,6 +104,39 @@ def test_payloads_with_one_member_changed(
     value = json.loads(payload(name))
     path = data.draw(st.sampled_from(paths(value)))
     put_to_every_parser(status, json.dumps(replaced(value, path, odd, drop=drop)).encode())
+
+
+def value_at(value: Any, path: tuple[Any, ...]) -> Any:
+    for name in path:
+        value = value[name]
+    return value
+
+
+@given(status=STATUSES, name=st.sampled_from(JSON_FILES), data=st.data())
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+def test_payloads_in_other_clothes(status: int, name: str, data: st.DataObject) -> None:
+    value = json.loads(payload(name))
+    for _ in range(data.draw(st.integers(1, 4))):
+        path = data.draw(st.sampled_from(paths(value)))
+        old = value_at(value, path)
+        new = data.draw(
+            st.sampled_from(
+                [[old], str(old), None, [], {}, [old, old], {"data": old}, f"{old},000", [None]]
+            )
+        )
+        value = replaced(value, path, new, drop=False)
+    put_to_every_parser(status, json.dumps(value).encode())
+
+
+@given(word=st.text(max_size=30))
+@settings(deadline=None)
+def test_any_word_as_status_ends_no_order(word: str) -> None:
+    body = {
+        "status": "success",
+        "data": [{"order_id": "1", "quantity": 5, "status": f"?{word}", "pending_quantity": 5}],
+    }
+    (row,) = parse.parse_order_book(read_answer(200, json.dumps(body).encode()))
+    assert row.state is None
 
 
 @given(name=st.sampled_from(JSON_FILES), data=st.data())
