@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -50,11 +51,16 @@ _LEDGER = "book.jsonl"
 
 
 class PaperAdapter(BaseAdapter):
-    """One practice account. Implements `adapters.sdk.interface.Adapter`."""
+    """One practice account. Implements `adapters.sdk.interface.Adapter`.
+
+    `rows`: the size of the synthetic market, where that is the one traded on.
+    """
 
     title = "the practice broker"
 
-    def __init__(self, context: AdapterContext, *, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, context: AdapterContext, *, clock: Clock = system_clock, rows: int = 0
+    ) -> None:
         self._context = context
         self._clock = clock
         folder = context.state_dir
@@ -64,7 +70,8 @@ class PaperAdapter(BaseAdapter):
             borrowed=context.market is not None,
             clock=clock,
         )
-        self._market: Market = context.market or SyntheticMarket(clock)
+        self._market: Market = context.market or SyntheticMarket(clock, rows)
+        self._ended: set[str] = set()
         self._feed = Feed(context.account, self.book, context.market)
 
     @property
@@ -80,7 +87,7 @@ class PaperAdapter(BaseAdapter):
         """Open a session that lasts until midnight. There is nothing to prove."""
         now = self._clock()
         return Session(
-            token=self._client_id,
+            token=secrets.token_urlsafe(24),
             client_id=self._client_id,
             logged_in_at=now,
             expires_at=next_midnight(now),
@@ -92,7 +99,8 @@ class PaperAdapter(BaseAdapter):
         return self._client_id
 
     async def logout(self, session: Session) -> None:
-        """Nothing has to end here: the book goes on, as a broker's does."""
+        """End the session. The book goes on, and its open orders with it, as at a broker."""
+        self._ended.add(session.token)
 
     async def warm(self, session: Session) -> None:
         """Open the book, and follow the orders that an earlier run left open."""
@@ -245,7 +253,7 @@ class PaperAdapter(BaseAdapter):
         return await self._market.quotes([item.instrument for item in instruments])
 
     async def depth(self, session: Session, instrument: Instrument) -> BrokerDepth | None:
-        """Read the lender's depth. The synthetic market has none: None."""
+        """Read the lender's depth, or that of the synthetic market: one price, bid and asked."""
         self._check_session(session)
         return await self._market.depth(instrument.instrument)
 
@@ -280,6 +288,8 @@ class PaperAdapter(BaseAdapter):
     def _check_session(self, session: Session) -> None:
         if session.expires_at <= self._clock():
             raise LoginExpired("the practice session ended at midnight", created_nothing=True)
+        if session.token in self._ended:
+            raise LoginExpired("the practice session was logged out", created_nothing=True)
 
     def _check_listed(self, item: Instrument) -> None:
         if isinstance(self._market, SyntheticMarket):

@@ -9,10 +9,13 @@ from typing import Protocol
 
 from adapters.paper.master import write_universe
 from adapters.sdk.errors import Denied, ReasonCode
-from adapters.sdk.models import BrokerDepth, BrokerQuote, Candle, Interval
+from adapters.sdk.models import BrokerDepth, BrokerQuote, Candle, DepthLevel, Interval
 from adapters.sdk.simulator import Contract, Universe
 from adapters.sdk.simulator.candles import candles
 from adapters.sdk.simulator.clock import Clock
+
+# Any quantity trades at the one price there is; a depth has to say some.
+_LOTS_OFFERED = 1000
 
 
 class Market(Protocol):
@@ -30,11 +33,12 @@ class Market(Protocol):
 
 
 class SyntheticMarket:
-    """The simulators' market: every contract stands at its opening price, and nobody quotes."""
+    """The simulators' market: every contract stands at its opening price, bid and asked alike."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, rows: int = 0) -> None:
         self._clock = clock
-        self._universe = Universe(clock().date())
+        self._rows = rows
+        self._universe = Universe(clock().date(), rows=rows)
 
     def contract(self, instrument: str) -> Contract:
         """Raises: `Denied` for what the synthetic market does not have."""
@@ -59,7 +63,11 @@ class SyntheticMarket:
         }
 
     async def depth(self, instrument: str) -> BrokerDepth | None:
-        return None
+        contract = self.contract(instrument)
+        if not contract.is_tradable:
+            return None
+        level = DepthLevel(price=contract.price, quantity=contract.lot_size * _LOTS_OFFERED)
+        return BrokerDepth(instrument=instrument, bids=(level,), asks=(level,), as_of=self._clock())
 
     async def candles(
         self, instrument: str, interval: Interval, start: datetime, end: datetime
@@ -74,5 +82,5 @@ class SyntheticMarket:
     def _of_today(self) -> Universe:
         today = self._clock().date()
         if today != self._universe.today:
-            self._universe = Universe(today)
+            self._universe = Universe(today, rows=self._rows)
         return self._universe

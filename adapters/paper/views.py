@@ -39,7 +39,7 @@ def order_row(order: SimOrder) -> BrokerOrder:
         price=order.price if order.order_type in _PRICED else None,
         trigger_price=order.trigger_price if order.order_type in _STOPS else None,
         average_price=order.average_price,
-        broker_tag=int(order.tag) if order.tag else None,
+        broker_tag=_tag(order),
         instrument=order.contract.instrument,
         exchange_order_id=order.exchange_order_id or None,
         message=order.message or None,
@@ -58,7 +58,7 @@ def trade_row(trade: Trade) -> BrokerTrade:
         quantity=fill.quantity,
         price=fill.price,
         exchange_order_id=order.exchange_order_id,
-        broker_tag=int(order.tag) if order.tag else None,
+        broker_tag=_tag(order),
         traded_at=fill.at,
     )
 
@@ -103,6 +103,10 @@ def funds_row(funds: Funds) -> BrokerFunds:
         opening=funds.opening,
         collateral=funds.collateral,
     )
+
+
+def _tag(order: SimOrder) -> int | None:
+    return int(order.tag) if order.tag is not None and order.tag.isdecimal() else None
 
 
 def _rounded(price: Decimal) -> Decimal:

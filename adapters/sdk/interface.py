@@ -201,7 +201,8 @@ class BorrowedMarket(Protocol):
     async def copy_instruments(self, path: Path) -> int:
         """Write the lender's instruments, a JSON object per line by ascending canonical id.
 
-        Returns how many; a name that could mean two contracts is left out.
+        The last line is `{"rows":N}`. Returns N; a name that could mean two contracts is left
+        out.
         """
         ...
 

@@ -14,7 +14,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def copy_listing(store: Path, broker: str, path: Path) -> int:
-    """Write the master that is in use, a JSON object per line by ascending canonical id.
+    """Write the master that is in use, as `BorrowedMarket.copy_instruments` wants it.
 
     Names that could mean two contracts are left out. Returns how many rows there are. Blocks.
     """
@@ -32,6 +32,7 @@ def copy_listing(store: Path, broker: str, path: Path) -> int:
                 if data:
                     file.write(_encode(unpacked(instrument, data)) + b"\n")
                     copied += 1
+            file.write(b'{"rows":%d}\n' % copied)
     finally:
         connection.close()
     return copied
