@@ -22,6 +22,7 @@ from gateway.api.books import BookRoutes
 from gateway.api.breakers import BreakerRoutes
 from gateway.api.calendar import CalendarRoutes
 from gateway.api.cancel import CancelRoutes
+from gateway.api.close import CloseRoutes
 from gateway.api.events import EventRoutes
 from gateway.api.instruments import InstrumentRoutes
 from gateway.api.kill import KillRoutes
@@ -49,6 +50,9 @@ from gateway.kill.switch import JOURNAL as JOURNAL_BROKEN
 from gateway.lending import Lending
 from gateway.orchestrator.account import Account, AccountPolicy
 from gateway.orchestrator.baskets import Baskets
+from gateway.orchestrator.closes import PositionCloses
+from gateway.orchestrator.closing import Closer
+from gateway.orchestrator.exposure import Exposure
 from gateway.orchestrator.kill import KillService
 from gateway.orchestrator.plan import Planner
 from gateway.orchestrator.service import OrderService
@@ -120,12 +124,17 @@ class Gateway:
         )
         self.baskets = Baskets(self.orders, self.store, boot_id)
         self._cancel_routes = CancelRoutes(self.orders.canceller, self.accounts, settings.groups)
-        self._square_off = SquareOff(
+        closer = Closer(
             self.accounts,
-            self.instruments.find_by_codes,
+            Exposure(self.instruments.find_by_codes, self.sessions.session_expired),
             self.orders.instrument_of,
-            self.orders.place_closing,
             self.sessions.session_expired,
+        )
+        self.closes = PositionCloses(
+            self.orders, self.store, self.accounts, closer, Stops(self._switch), boot_id
+        )
+        self._square_off = SquareOff(
+            self.store, closer, self.orders.place_closing, self.orders.find_closing
         )
         self.kill = KillService(
             self.store,
@@ -189,6 +198,9 @@ class Gateway:
             *OrderRoutes(self.orders, self.store).routes(),
             *BasketRoutes(self.baskets).routes(),
             *self._cancel_routes.routes(),
+            *CloseRoutes(
+                self.closes, self.accounts, self.settings.groups, self.instruments.find_everywhere
+            ).routes(),
             *OrderBookRoutes(self.orders, self.orders.elsewhere, self.accounts).routes(),
             *KillRoutes(self.kill, self.accounts, self.keys).routes(),
             *UnresolvedRoutes(self.orders.resolving).routes(),

@@ -235,13 +235,17 @@ class OrderService:
 
     async def place_closing(self, key: str, request: OrderRequest) -> LiveOrder:
         """Place an order of the kill switch itself; one key is one order, whatever is asked now."""
-        existing = await self._store.find_key(KILL_CLIENT, key)
-        known = await self.find(existing.order_id) if existing else None
+        known = await self.find_closing(key)
         if known is not None:
             return known
         caller = Caller(client=KILL_CLIENT, key_id=KILL_CLIENT)
         live, _ = await self.place(caller, key, request, Purpose.SQUARE_OFF)
         return live
+
+    async def find_closing(self, key: str) -> LiveOrder | None:
+        """Return the order that the kill switch placed under a key, also before a restart."""
+        existing = await self._store.find_key(KILL_CLIENT, key)
+        return await self.find(existing.order_id) if existing else None
 
     async def _look_now(self, account: Account) -> bool:
         return await self._reconcilers[account.id].look_now()

@@ -1,36 +1,29 @@
-"""Closing positions once orders are cancelled: protected limits, as ordinary journalled legs."""
+"""Closing positions because the kill switch says so, as ordinary journalled legs."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from adapters.sdk.errors import GatewayError, LoginExpired, NotSupported
-from adapters.sdk.models import (
-    BrokerPosition,
-    BrokerQuote,
-    Instrument,
-    OrderType,
-    Product,
-    Side,
-)
-from gateway.calls.bulkhead import Priority
+from adapters.sdk.errors import ReasonCode
+from adapters.sdk.models import Product
 from gateway.kill import Engagement, Scope
 from gateway.orchestrator.account import Account
-from gateway.orchestrator.cancelling import CancelRun, CancelState, NameContract
+from gateway.orchestrator.cancelling import CancelRun, CancelState
+from gateway.orchestrator.closing import Closer, Sending, Target
+from gateway.orchestrator.exposure import CannotLook, Held, Look, Share, left, share_of, unproven
 from gateway.orchestrator.live import LiveOrder
-from gateway.orders.problems import Problem
-from gateway.orders.request import MAX_QUANTITY, OrderRequest, WaitFor
-from gateway.orders.states import UNPROVEN
+from gateway.orders.close import Left
+from gateway.orders.records import Purpose, Reason
+from gateway.orders.request import OrderRequest
+from gateway.orders.states import LegState, Outcome, outcome_of
+from gateway.store import Store
+from gateway.store.closes import Traded, traded_legs
 
 KILL_CLIENT = "kill-switch"
-_PRODUCTS = (Product.MIS, Product.NRML)
-_TTL_MS = 30_000
-_WAIT_S = 15.0
-_DEFAULT_BAND = Decimal(1)
+_PRODUCTS = frozenset({Product.MIS, Product.NRML})
+_ENDED_UNFILLED = frozenset({LegState.REFUSED, LegState.REJECTED, LegState.CANCELLED})
 
 
 class Skipped(msgspec.Struct, kw_only=True):
@@ -49,42 +42,27 @@ class Closing(msgspec.Struct, kw_only=True):
 
 
 class SquareRun(msgspec.Struct, kw_only=True):
-    """Progress: the closing orders, and what is left alone."""
+    """Progress: the closing orders, and what is left alone. `again`: accounts to come back to."""
 
     orders: list[Closing] = []
     skipped: list[Skipped] = []
+    again: set[str] = set()
 
 
-class _Place(Protocol):
-    def __call__(self, key: str, request: OrderRequest) -> Awaitable[LiveOrder]: ...
-
-
-class _Target(msgspec.Struct, frozen=True, kw_only=True):
-    instrument: Instrument
-    product: Product
-    quantity: int
-
-    @property
-    def side(self) -> Side:
-        return Side.SELL if self.quantity > 0 else Side.BUY
+Place = Callable[[str, OrderRequest], Awaitable[LiveOrder]]
+Find = Callable[[str], Awaitable[LiveOrder | None]]
 
 
 class SquareOff:
-    """Closes MIS and NRML positions. `place` sends an order that the kill switch lets through."""
+    """Closes MIS and NRML positions. `place` sends an order that the kill switch lets through;
+    `find` returns the one that was placed under a key, also by an earlier run.
+    """
 
-    def __init__(
-        self,
-        accounts: Mapping[str, Account],
-        name_contract: NameContract,
-        instrument_of: Callable[[Account, str], Awaitable[Instrument | None]],
-        place: _Place,
-        on_session_expired: Callable[[Account, LoginExpired], None],
-    ) -> None:
-        self._accounts = accounts
-        self._name_contract = name_contract
-        self._instrument_of = instrument_of
+    def __init__(self, store: Store, closer: Closer, place: Place, find: Find) -> None:
+        self._store = store
+        self._closer = closer
         self._place = place
-        self._on_session_expired = on_session_expired
+        self._find = find
 
     async def close(
         self,
@@ -98,179 +76,163 @@ class SquareOff:
 
         May be called again: what was placed stays as it is, what was left alone is looked at anew.
         """
-        run.skipped[:] = [skipped for skipped in run.skipped if skipped.account != account.id]
+        async with self._closer.turn(account):
+            run.skipped[:] = [skipped for skipped in run.skipped if skipped.account != account.id]
+            run.again.discard(account.id)
 
-        def skip(why: str, row: BrokerPosition | None, instrument: Instrument | None) -> None:
-            run.skipped.append(
-                Skipped(
-                    account=account.id,
-                    instrument=instrument.instrument if instrument else None,
-                    product=row.product if row else None,
-                    quantity=row.quantity if row else None,
-                    why=why,
+            def leave(item: Left) -> None:
+                run.skipped.append(
+                    Skipped(
+                        account=item.account,
+                        instrument=item.instrument,
+                        product=item.product,
+                        quantity=item.quantity,
+                        why=item.reason.message,
+                    )
                 )
-            )
+                if item.reason.code in _PASSING:
+                    run.again.add(account.id)
 
-        if engagement.scope in (Scope.STRATEGY, Scope.KEY):
-            skip("the broker's positions do not tell strategies or keys apart", None, None)
-            return
-        rows = await self._positions(account, skip)
-        targets = []
-        for row in rows:
-            if not row.quantity or row.product not in _PRODUCTS:
-                continue
-            instrument = await self._name_contract(account, row.codes)
-            why = self._obstacle(account, row, instrument, cancels)
-            if why is not None or instrument is None:
-                skip(why or "unknown contract", row, instrument)
-                continue
-            target = _Target(instrument=instrument, product=row.product, quantity=row.quantity)
-            targets.append((target, row))
-        targets.sort(key=lambda item: item[0].quantity)
-        quotes = await self._quotes(account, [target.instrument for target, _ in targets])
-        for target, row in targets:
-            if not stands():
+            try:
+                look = await self._closer.exposure.look(account, _PRODUCTS)
+            except CannotLook as error:
+                leave(left(account, None, None, None, error.reason))
                 return
-            quote = quotes.get(target.instrument.instrument)
-            price = None if quote is None else protected_price(account, target, quote.last_price)
-            if price is None:
-                skip("there is no fresh price for it", row, target.instrument)
-                continue
-            await self._close(account, engagement, target, price, run, skip_row=(skip, row))
+            await self._close(account, engagement, cancels, run, look, leave, stands)
 
     async def _close(
         self,
         account: Account,
         engagement: Engagement,
-        target: _Target,
-        price: Decimal,
-        run: SquareRun,
-        skip_row: tuple[Callable[..., None], BrokerPosition],
-    ) -> None:
-        """Place a position's closing orders, each no larger than the exchange takes at once."""
-        for n, quantity in enumerate(_slices(target), 1):
-            name = target.instrument.instrument
-            request = OrderRequest(
-                instrument=name,
-                side=target.side,
-                order_type=OrderType.LIMIT,
-                product=target.product,
-                accounts=(account.id,),
-                quantity=quantity,
-                price=price,
-                ttl_ms=_TTL_MS,
-                wait_for=WaitFor.ACK,
-            )
-            key = f"{engagement.id}:{account.id}:{name}:{target.product}:{n}"
-            try:
-                live = await self._place(key, request)
-            except Problem as problem:
-                skip, row = skip_row
-                skip(problem.detail, row, target.instrument)
-                return
-            if all(closing.order.order.order_id != live.order.order_id for closing in run.orders):
-                run.orders.append(Closing(account=account.id, order=live))
-            # The next one waits for this answer, so that a broker that fails fails once.
-            await live.wait_until(lambda live=live: live.acked, _WAIT_S)  # type: ignore[misc]
-
-    def _obstacle(
-        self,
-        account: Account,
-        row: BrokerPosition,
-        instrument: Instrument | None,
         cancels: CancelRun,
-    ) -> str | None:
-        if instrument is None:
-            return f"its contract is not in the instrument master: {row.codes}"
-        name = instrument.instrument
-        unproven = [
-            leg.record.leg_id
-            for leg in account.moving.values()
-            if leg.state in UNPROVEN and leg.record.instrument == name
-        ]
-        if unproven:
-            return f"the fate of {', '.join(unproven)} is not proven; resolve it first"
-        for cancel in cancels.orders.values():
-            unsure = cancel.state not in (CancelState.CONFIRMED, CancelState.UNRESOLVED)
-            if cancel.account == account.id and unsure and cancel.instrument in (name, None):
-                return f"the cancel of {cancel.broker_order_id} is not confirmed"
-        if abs(row.quantity) % instrument.lot_size:
-            return f"its quantity {row.quantity} is not a multiple of {instrument.lot_size}"
-        return None
+        run: SquareRun,
+        look: Look,
+        leave: Callable[[Left], None],
+        stands: Callable[[], bool],
+    ) -> None:
+        for item in look.left:
+            leave(item)
+        obstacle = account.obstacle()
+        traded = await self._traded(account, engagement, look.held)
+        targets = []
+        for held in look.held:
+            quantity = held.quantity
+            if traded is not None:
+                share = _share(engagement, held, traded)
+                quantity = share.proven
+                if share.proven != share.claimed:
+                    why = unproven(share, f"the {engagement.scope} {engagement.target}")
+                    rest = share.claimed - share.proven
+                    leave(left(account, held.name, held.product, rest, why))
+                if not quantity:
+                    continue
+            earlier = await self._earlier(account, engagement, held)
+            for order in earlier:
+                if all(known.order is not order for known in run.orders):
+                    run.orders.append(Closing(account=account.id, order=order))
+            asked = min(abs(quantity), held.free)
+            asked -= asked % held.instrument.lot_size
+            reason = _unconfirmed(account, held, cancels) or _ended(earlier)
+            if reason is None and asked:
+                reason = obstacle
+            if reason is not None:
+                leave(left(account, held.name, held.product, quantity, reason))
+                if held.quantity < 0:
+                    look.shorts.add(held.underlying)
+            elif asked:
+                targets.append(Target(held=held, quantity=asked))
+            elif held.quantity < 0:
+                # Its closing order works; until that is filled, its hedges stay.
+                look.shorts.add(held.underlying)
 
-    async def _positions(
-        self, account: Account, skip: Callable[..., None]
-    ) -> Sequence[BrokerPosition]:
-        if account.session is None:
-            skip("the account is not logged in", None, None)
-            return ()
-        try:
-            return await account.calls.positions(account.session, Priority.RECONCILE)
-        except LoginExpired as error:
-            self._on_session_expired(account, error)
-            skip(f"the positions cannot be read: {error.message}", None, None)
-        except GatewayError as error:
-            skip(f"the positions cannot be read: {error.message}", None, None)
-        return ()
+        async def place(held: Held, request: OrderRequest) -> LiveOrder:
+            count = len(await self._earlier(account, engagement, held))
+            return await self._place(_key(account, engagement, held, count + 1), request)
 
-    async def _quotes(
-        self, account: Account, instruments: list[Instrument]
-    ) -> dict[str, BrokerQuote]:
-        """Prices by canonical id; the ones that the account lacks from its `quotes_from`."""
-        found = await self._quotes_at(account, instruments)
-        other = self._accounts.get(account.policy.quotes_from or "")
-        lacking = [item for item in instruments if item.instrument not in found]
-        if other is not None and lacking:
-            theirs = []
-            for item in lacking:
-                contract = await self._instrument_of(other, item.instrument)
-                if contract is not None:
-                    theirs.append(contract)
-            found |= await self._quotes_at(other, theirs)
-        return found
+        sending = Sending(
+            place=place,
+            on_order=lambda order: run.orders.append(Closing(account=account.id, order=order)),
+            on_left=leave,
+            stands=stands,
+            strategy=engagement.target if engagement.scope is Scope.STRATEGY else None,
+            shorts=look.shorts,
+        )
+        before = len(run.orders)
+        await self._closer.send(account, targets, sending)
+        for closing in run.orders[before:]:
+            for leg in closing.order.legs:
+                reason = leg.record.reason
+                if outcome_of(leg.state) is Outcome.NOT_SENT and reason and reason.retryable:
+                    run.again.add(account.id)
 
-    async def _quotes_at(
-        self, account: Account, instruments: list[Instrument]
-    ) -> dict[str, BrokerQuote]:
-        if account.session is None or not instruments:
-            return {}
-        try:
-            return await account.calls.quotes(account.session, instruments, Priority.RECONCILE)
-        except NotSupported:
-            return {}
-        except LoginExpired as error:
-            self._on_session_expired(account, error)
-        except GatewayError:
-            pass
-        return {}
+    async def _traded(
+        self, account: Account, engagement: Engagement, held: Sequence[Held]
+    ) -> list[Traded] | None:
+        """What the journal knows of who holds what, where that matters."""
+        if engagement.scope not in (Scope.STRATEGY, Scope.KEY):
+            return None
+        names = {item.name for item in held}
+        if not names:
+            return []
+        return await self._store.read(lambda c: traded_legs(c, account.id, names))
+
+    async def _earlier(
+        self, account: Account, engagement: Engagement, held: Held
+    ) -> list[LiveOrder]:
+        """The orders of this engagement that close this position, by earlier runs too."""
+        found: list[LiveOrder] = []
+        while True:
+            order = await self._find(_key(account, engagement, held, len(found) + 1))
+            if order is None:
+                return found
+            found.append(order)
 
 
-def protected_price(account: Account, target: _Target, last_price: Decimal) -> Decimal | None:
-    """A limit that trades at once in a calm market and no worse than the account's band allows.
-
-    Rounded to the tick towards the last price, so never outside the band.
-    """
-    if last_price <= 0:
-        return None
-    percent = account.policy.protect_band.get(target.instrument.type, _DEFAULT_BAND)
-    tick = target.instrument.tick_size
-    if target.side is Side.SELL:
-        worst = last_price * (1 - percent / 100)
-        price = (worst / tick).to_integral_value(ROUND_CEILING) * tick
-    else:
-        worst = last_price * (1 + percent / 100)
-        price = (worst / tick).to_integral_value(ROUND_FLOOR) * tick
-    return max(price, tick)
+_PASSING = frozenset(
+    {ReasonCode.BREAKER_OPEN, ReasonCode.RATE_LIMITED, ReasonCode.BROKER_UNAVAILABLE}
+)
 
 
-def _slices(target: _Target) -> list[int]:
-    """Split by the freeze quantity, in whole lots."""
-    lot = target.instrument.lot_size
-    most = target.instrument.freeze_quantity or MAX_QUANTITY
-    most = max(min(most, MAX_QUANTITY) // lot * lot, lot)
-    left = abs(target.quantity)
-    found = []
-    while left:
-        found.append(min(left, most))
-        left -= found[-1]
-    return found
+def _key(account: Account, engagement: Engagement, held: Held, n: int) -> str:
+    return f"{engagement.id}:{account.id}:{held.name}:{held.product}:{n}"
+
+
+def _share(engagement: Engagement, held: Held, traded: Sequence[Traded]) -> Share:
+    """The part of a position that is proven to be the strategy's or the key's."""
+    target = engagement.target or ""
+    if engagement.scope is Scope.STRATEGY:
+        return share_of(held, traded, lambda one: one.strategy, target)
+    # The switch's own orders close for somebody else than the key that they went out under.
+    return share_of(
+        held,
+        traded,
+        lambda one: None if one.purpose is Purpose.SQUARE_OFF else one.key_id,
+        target,
+    )
+
+
+def _unconfirmed(account: Account, held: Held, cancels: CancelRun) -> Reason | None:
+    """Why a position has to wait for a cancel, or None."""
+    for cancel in cancels.orders.values():
+        unsure = cancel.state not in (CancelState.CONFIRMED, CancelState.UNRESOLVED)
+        if cancel.account == account.id and unsure and cancel.instrument in (held.name, None):
+            return Reason(
+                code=ReasonCode.UNRESOLVED,
+                message=f"the cancel of {cancel.broker_order_id} is not confirmed",
+                retryable=True,
+            )
+    return None
+
+
+def _ended(earlier: Sequence[LiveOrder]) -> Reason | None:
+    """Why no other closing order is sent: one that was sent ended, and not by a fill."""
+    for order in earlier:
+        for leg in order.legs:
+            if leg.state in _ENDED_UNFILLED:
+                words = leg.record.reason.message if leg.record.reason else "cancelled"
+                return Reason(
+                    code=ReasonCode.BROKER_REJECTED,
+                    message=f"its closing order {order.order.order_id} is {leg.state}: {words};"
+                    " engage again to send another",
+                )
+    return None

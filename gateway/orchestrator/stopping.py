@@ -83,13 +83,14 @@ class StopRun:
         pause_s = _FIRST_PAUSE_S
         clean = await self._sweep(account, most)
         await self._close(account)
-        while not clean and self._stands():
+        while not (clean and self._is_closed(account)) and self._stands():
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             most += 1
-            clean = await self._sweep(account, most)
+            clean = clean or await self._sweep(account, most)
             if clean:
-                # Positions that were left alone for want of a confirmed cancel.
+                # Positions that were left alone for want of a confirmed cancel, or because the
+                # broker could not be asked just then.
                 await self._close(account)
 
     async def _sweep(self, account: Account, most: int) -> bool:
@@ -107,6 +108,10 @@ class StopRun:
             await self._square_off.close(
                 account, self._engagement, self.cancels, self.squares, self._stands
             )
+
+    def _is_closed(self, account: Account) -> bool:
+        """Whether nothing is left that may be closed a little later."""
+        return self.squares is None or account.id not in self.squares.again
 
     def _is_meant(self, leg: LiveLeg) -> bool:
         """A leg in scope; the orders that this engagement itself closes positions with stay."""

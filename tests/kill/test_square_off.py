@@ -148,14 +148,79 @@ async def test_price_comes_from_the_account_that_quotes_for_this_one(tmp_path):
         await until(lambda: [] == held(rig, "fyers"), "not closed")
 
 
-async def test_square_off_of_a_strategy_cancels_and_says_why_it_closes_nothing(one):
+def buy_here(one, key, quantity, **changes):
+    """Buy through the gateway at a price that trades at once."""
+    order = {"product": "MIS", "price": "815.00", "accounts": ["fyers-main"], "wait_for": "final"}
+    return one.place(key, quantity=quantity, **{**order, **changes})
+
+
+async def test_square_off_of_a_strategy_closes_what_its_fills_are_proven_to_be(one):
+    await buy_here(one, "a", 10, strategy="mine")
+    await buy_here(one, "b", 7, strategy="other")
+    hold(one, "fyers", 5)
+
+    await engage(one, level="SQUARE_OFF", scope="strategy", target="mine")
+
+    switch = await seen_through(one)
+    assert [] == switch["square_off"]["skipped"]
+    await until(lambda: [(Product.MIS, 12)] == held(one, "fyers"), "not closed")
+
+
+async def test_square_off_of_a_key_closes_what_its_fills_are_proven_to_be(one):
+    key = await one.new_key("second", ["trade"])
+    await buy_here(one, "a", 10)
+    body = {"instrument": "NSE:SBIN", "side": "BUY", "order_type": "LIMIT", "product": "MIS"}
+    body |= {"quantity": 4, "price": "815.00", "accounts": ["fyers-main"], "wait_for": "final"}
+    await one.call("POST", "/v1/orders", body, key=key, idempotency_key="k")
+    keys = (await one.call("GET", "/v1/keys")).json["keys"]
+    second = next(item["id"] for item in keys if item["name"] == "second")
+
+    await engage(one, level="SQUARE_OFF", scope="key", target=second)
+
+    await seen_through(one)
+    await until(lambda: [(Product.MIS, 10)] == held(one, "fyers"), "not closed")
+
+
+async def test_square_off_of_a_strategy_leaves_what_somebody_else_may_have_closed(one):
+    await buy_here(one, "a", 10, strategy="mine")
+    hold(one, "fyers", -6)
+
+    await engage(one, level="SQUARE_OFF", scope="strategy", target="mine")
+
+    switch = await seen_through(one)
+    (skipped,) = switch["square_off"]["skipped"]
+    assert (6, True) == (skipped["quantity"], "strategy mine" in skipped["why"])
+    await until(lambda: [] == held(one, "fyers"), "not closed")
+
+
+async def test_square_off_of_a_strategy_that_traded_nothing_closes_nothing(one):
     hold(one, "fyers", 10)
 
     await engage(one, level="SQUARE_OFF", scope="strategy", target="mine")
 
     switch = await seen_through(one)
-    assert "strategies" in switch["square_off"]["skipped"][0]["why"]
+    assert ([], []) == (switch["square_off"]["skipped"], switch["square_off"]["orders"])
     assert [(Product.MIS, 10)] == held(one, "fyers")
+
+
+async def test_square_off_behind_an_open_breaker_closes_as_soon_as_that_lets_it(one):
+    hold(one, "fyers", 10)
+    account = one.gateway.accounts["fyers-main"]
+    account.calls.health.place.hold("a test")
+
+    await engage(one, level="SQUARE_OFF")
+
+    async def named():
+        switch = (await state(one))["switches"][0]
+        return any("SBIN" in (row["instrument"] or "") for row in switch["square_off"]["skipped"])
+
+    await until(named, "the position was not named")
+    assert "running" == (await state(one))["switches"][0]["progress"]
+    assert [] == closing(one, "fyers")
+    account.calls.health.place.reset("a test")
+    switch = await seen_through(one)
+    assert [] == switch["square_off"]["skipped"]
+    await until(lambda: [] == held(one, "fyers"), "not closed")
 
 
 async def test_client_orders_stay_stopped_while_squaring_off(one):
