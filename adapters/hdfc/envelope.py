@@ -52,7 +52,7 @@ class Answer(msgspec.Struct, frozen=True):
 
         Source: dossier hdfc 4.1 (order of the keys, then the raw body).
         """
-        words = next(filter(None, map(self._words, _MESSAGE_KEYS)), None)
+        words = next(filter(None, map(self._words, _MESSAGE_KEYS)), None) or self._meta_words()
         if words is None and self.members is None:
             words = " ".join(self.body[:4096].decode("utf-8", "replace").split())
         return scrub(words, self.secrets)[:_MESSAGE_LENGTH] if words else None
@@ -64,6 +64,12 @@ class Answer(msgspec.Struct, frozen=True):
     def code(self) -> str | None:
         words = next(filter(None, map(self.word, _CODE_KEYS)), None)
         return scrub(words, self.secrets)[:40] if words else None
+
+    def _meta_words(self) -> str | None:
+        """Return what the answers without `status` say of themselves, unless it is "OK"."""
+        meta = members((self.members or {}).get("meta")) or {}
+        words = raw_text(meta.get("statusMsg"))
+        return None if words == "OK" else words
 
     def _words(self, name: str) -> str | None:
         raw = (self.members or {}).get(name)

@@ -258,9 +258,10 @@ def test_null_for_the_prices_is_none_of_them() -> None:
     assert parse_quotes.parse_last_prices(answer_of(body), {}, NOW) == {}
 
 
-@pytest.mark.parametrize("meta", [{"statusCode": "ERROR"}, {"statusCode": "500"}])
-def test_error_told_by_the_meta_is_an_error(meta: Any) -> None:
-    with pytest.raises(BadAnswer):
+@pytest.mark.parametrize("code", ["ERROR", "500"])
+def test_error_told_by_the_meta_is_an_error(code: str) -> None:
+    meta = {"statusCode": code, "statusMsg": "feed is down"}
+    with pytest.raises(BadAnswer, match="feed is down"):
         parse_quotes.parse_last_prices(answer_of({"data": [], "meta": meta}), {}, NOW)
 
 

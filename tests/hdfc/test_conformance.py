@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
 
 from adapters.hdfc import PLUGIN
 from adapters.sdk.conformance import AdapterConformance
+from adapters.sdk.conformance.login import LoginTests
 from adapters.sdk.interface import AdapterPlugin
 
 
@@ -18,3 +22,11 @@ class TestHdfc(AdapterConformance):
         '{"status":"success","data":{"order_id":null}}',
         '{"data":{"order_id":"26042500000504"}}',
     )
+
+
+@pytest.mark.asyncio
+class TestLoginWithCaptcha(LoginTests):
+    """The password login where the broker asks for a captcha: it goes on at the page (3.2)."""
+
+    plugin: ClassVar[AdapterPlugin] = PLUGIN
+    simulator_options: ClassVar[Mapping[str, Any]] = {"recaptcha": True}
