@@ -355,8 +355,8 @@ def _forget(connection: apsw.Connection, broker: str, *, keep: int) -> None:
 def _drop_unused_indexes(connection: apsw.Connection) -> None:
     used = {str(number) for (number,) in connection.execute("SELECT search FROM masters")}
     tables: Any = connection.execute(
-        "SELECT name FROM sqlite_schema WHERE type='table'"
-        " AND (name GLOB 'ranked_[0-9]*' OR (name GLOB 'search_[0-9]*' AND sql LIKE '%fts5(%'))"
+        "SELECT name FROM sqlite_schema WHERE name GLOB 'ranked_[0-9]*'"
+        " OR sql LIKE 'CREATE VIRTUAL TABLE search_%'"
     ).fetchall()
     for (name,) in tables:
         if name.partition("_")[2] not in used:
