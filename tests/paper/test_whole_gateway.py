@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from adapters.sdk.models import Interval
+from adapters.sdk.simulator import IST
 from tests.gateway.rig import Rig
 
 PAPER: dict[str, Any] = {"id": "paper-main", "broker": "paper", "market_hours": "ignore"}
@@ -17,6 +20,8 @@ PAPER: dict[str, Any] = {"id": "paper-main", "broker": "paper", "market_hours": 
 
 class PaperRig(Rig):
     """A gateway with a paper account: alone, or beside the simulated Fyers that lends to it."""
+
+    more: ClassVar[tuple[dict[str, Any], ...]] = ()
 
     def __init__(self, data_dir: Path, *, lent: bool) -> None:
         super().__init__(data_dir, brokers=("fyers",) if lent else ())
@@ -28,7 +33,7 @@ class PaperRig(Rig):
             accounts[0]["quotes_from"] = "fyers-main"
             hosts = self.sims["fyers"].base_urls
             accounts.append({"id": "fyers-main", "broker": "fyers", "base_urls": hosts})
-        self._settings = {"accounts": accounts}
+        self._settings = {"accounts": [*accounts, *self.more]}
         await super().start_gateway()
 
     async def log_in(self, account_id: str) -> None:
@@ -45,10 +50,15 @@ class PaperRig(Rig):
         leg: dict[str, Any] = answer.leg("paper-main")
         return {**leg, "order_id": answer.json["order_id"]}
 
-    async def leg(self, order_id: str, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Wait, bounded, until the journal says so of the order's leg."""
+    async def leg(
+        self,
+        order_id: str,
+        reached: Callable[[dict[str, Any]], bool],
+        account: str = "paper-main",
+    ) -> dict[str, Any]:
+        """Wait, bounded, until the journal says so of the account's leg."""
         for _ in range(400):
-            leg: dict[str, Any] = (await self.call("GET", f"/v1/orders/{order_id}")).json["legs"][0]
+            leg: dict[str, Any] = (await self.call("GET", f"/v1/orders/{order_id}")).leg(account)
             if reached(leg):
                 return leg
             await asyncio.sleep(0.02)
@@ -141,6 +151,89 @@ async def test_paper_lists_what_its_lender_lists(lent: PaperRig) -> None:
         assert at_paper is not None
         assert {**at_fyers.codes, "instrument": name} == at_paper.codes
         assert (at_fyers.lot_size, at_fyers.tick_size) == (at_paper.lot_size, at_paper.tick_size)
+
+
+async def test_quotes_depth_and_candles_are_the_lenders(lent: PaperRig) -> None:
+    both = []
+    for name in ("fyers-main", "paper-main"):
+        account = lent.gateway.accounts[name]
+        session = account.session
+        sbin = await lent.gateway.instruments.find(account.broker, "NSE:SBIN")
+        assert session is not None
+        assert sbin is not None
+        today = datetime.combine(datetime.now(IST).date(), time(), IST)
+        quote = (await account.calls.quotes(session, [sbin]))["NSE:SBIN"]
+        depth = await account.calls.depth(session, sbin)
+        assert depth is not None
+        candles = await account.calls.candles(
+            session, sbin, Interval.D1, today - timedelta(days=20), today - timedelta(days=1)
+        )
+        both.append((quote.last_price, quote.bid_price, depth.bids, depth.asks, candles))
+    assert both[0] == both[1]
+    assert len(both[0][-1]) > 10
+
+
+async def test_candles_over_today_are_asked_for_in_pieces_that_the_lender_takes(
+    lent: PaperRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lender, paper = (lent.gateway.accounts[name] for name in ("fyers-main", "paper-main"))
+    sbin = await lent.gateway.instruments.find("paper", "NSE:SBIN")
+    assert sbin is not None
+    assert paper.session is not None
+    asked: list[tuple[datetime, datetime]] = []
+
+    async def candles(session: Any, instrument: Any, interval: Any, start: Any, end: Any) -> Any:
+        asked.append((start, end))
+        return []
+
+    monkeypatch.setattr(lender.adapter, "candles", candles)
+    most = lender.plugin.capabilities.candle_days[Interval.M5]
+    now = datetime.now(IST)
+    today = datetime.combine(now.date(), time(), IST)
+    start = today - timedelta(days=most + 3)
+    await paper.calls.candles(paper.session, sbin, Interval.M5, start, now)
+    instant = timedelta(microseconds=1)
+    middle = start + timedelta(days=most)
+    assert [(start, middle - instant), (middle, today - instant), (today, now)] == asked
+
+
+async def test_a_lender_whose_session_is_dead_loses_its_own_and_not_the_borrowers(
+    lent: PaperRig,
+) -> None:
+    lent.sims["fyers"].expire_sessions()
+    leg = await lent.order("k1", order_type="MARKET", price=None)
+    assert "price_unavailable" == leg["reason"]["code"]
+    accounts = lent.gateway.accounts
+    assert accounts["fyers-main"].session is None
+    assert accounts["paper-main"].session is not None
+    leg = await lent.order("k2", price="800.00")
+    await lent.log_in("fyers-main")
+    move(lent, "799.00")
+    await lent.leg(leg["order_id"], in_state("FILLED"))
+
+
+async def test_accounts_with_and_without_a_lender_stand_side_by_side(tmp_path: Path) -> None:
+    class Mixed(PaperRig):
+        more: ClassVar[tuple[dict[str, Any], ...]] = (
+            {**PAPER, "id": "paper-alone", "market_orders": "pass"},
+        )
+
+        async def log_in(self, account_id: str) -> None:
+            if account_id == "paper-alone":
+                await self.call("POST", "/v1/sessions/paper-alone/login", {})
+                return
+            await super().log_in(account_id)
+
+    async with Mixed(tmp_path, lent=True) as rig:
+        move(rig, "815.00")
+        answer = await rig.place(
+            "k1", order_type="MARKET", price=None, accounts=["paper-main", "paper-alone"]
+        )
+        assert 201 == answer.status
+        order_id = answer.json["order_id"]
+        for account, paid in (("paper-main", "815.05"), ("paper-alone", "812.00")):
+            leg = await rig.leg(order_id, in_state("FILLED"), account)
+            assert paid == leg["average_price"]
 
 
 async def test_a_strategy_runs_without_any_real_account(alone: PaperRig) -> None:
