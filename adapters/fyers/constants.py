@@ -166,6 +166,11 @@ INDEX_TYPE: Final = 10
 CURRENCY_UNDERLYINGS: Final = frozenset({20, 21, 22, 23})
 """Instrument types of segment 12 that stand for an underlying, not for a contract."""
 
+OPTION_TYPES: Final = frozenset(
+    {(11, 14), (11, 15), (12, 19), (20, 31), (20, 32), (20, 36), (20, 37)}
+)
+"""(segment, instrument type) of options; a row without a `CE` or `PE` is then no future (9.4)."""
+
 INDEX_SYMBOLS: Final = {
     "NIFTY50": "NIFTY 50",
     "NIFTYBANK": "NIFTY BANK",

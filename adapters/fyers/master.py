@@ -23,6 +23,7 @@ from adapters.fyers.constants import (
     INDEX_SYMBOLS,
     INDEX_TYPE,
     IST,
+    OPTION_TYPES,
 )
 from adapters.fyers.values import price
 from adapters.sdk.models import Exchange, Instrument, InstrumentType, OptionType
@@ -42,6 +43,7 @@ _LOTS_ON_THE_WIRE: Final = frozenset({Exchange.CDS, Exchange.BCD, Exchange.MCX})
 
 
 _MOST_UNITS: Final = 10**12
+_FEWEST_TO_JUDGE: Final = 10
 
 
 def read_master(files: Iterable[Path]) -> Iterator[Instrument]:
@@ -52,17 +54,23 @@ def read_master(files: Iterable[Path]) -> Iterator[Instrument]:
     that no name ever stands for two contracts. Rows that are no contract (no expiry, no lot,
     an exchange without a canonical name) are passed over.
 
-    Raises `ValueError` naming file and row where a file is not what the dossier describes.
+    Raises `ValueError` naming file and row where a file is not what the dossier describes, also
+    where most of a file would be passed over: then a field has another name than it had.
     """
     for path in files:
         shared = _shared_names(path)
+        number = passed_over = 0
         for number, row in _rows(path):
             try:
                 instrument = _instrument(row, shared)
             except (ValueError, ArithmeticError, OverflowError) as error:
                 raise ValueError(f"{path.name}: row {number}: {error}") from error
-            if instrument is not None:
+            if instrument is None:
+                passed_over += 1
+            else:
                 yield instrument
+        if number >= _FEWEST_TO_JUDGE and passed_over * 2 > number:
+            raise ValueError(f"{path.name}: {passed_over} of {number} rows are no contract")
 
 
 def check_is_whole(path: Path) -> None:
@@ -207,6 +215,8 @@ def _derivative(row: _Row, exchange: Exchange) -> Instrument | None:
     day = f"{expiry.day:02d}{_MONTHS[expiry.month - 1]}{expiry.year % 100:02d}"
     kind = row.optType or "XX"
     if kind == "XX":
+        if (row.segment, row.exInstType) in OPTION_TYPES:
+            return None
         return _build(row, exchange, InstrumentType.FUT, f"{row.underSym}{day}FUT", expiry=expiry)
     strike = row.strikePrice
     if kind not in ("CE", "PE") or strike is None or not strike.is_finite() or strike <= 0:

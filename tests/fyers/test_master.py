@@ -136,6 +136,8 @@ _ROW = json.loads((FOLDER / "NSE_FO_sym_master.json").read_text())["NSE:NIFTY26S
         {"underSym": ""},
         {"segment": 20},
         {"tickSize": 0},
+        {"optType": ""},
+        {"optType": "XX"},
     ],
 )
 def test_row_that_is_no_contract_is_passed_over(tmp_path: Path, change: dict[str, object]):
@@ -144,9 +146,21 @@ def test_row_that_is_no_contract_is_passed_over(tmp_path: Path, change: dict[str
     assert [] == list(read_master([path]))
 
 
+@pytest.mark.parametrize(
+    "name", ["expiryDate", "underSym", "strikePrice", "optType", "minLotSize", "tickSize"]
+)
+def test_file_with_a_renamed_field_is_not_taken_for_a_small_one(tmp_path: Path, name: str):
+    row = {**_ROW, "renamed": _ROW[name]}
+    del row[name]
+    path = _file(tmp_path, {f"X{number}": row for number in range(12)})
+
+    with pytest.raises(ValueError, match=path.name):
+        list(read_master([path]))
+
+
 @pytest.mark.parametrize("word", ["XX", "", None])
 def test_future_may_come_without_an_option_type(tmp_path: Path, word: str | None):
-    path = _file(tmp_path, {"X": {**_ROW, "optType": word, "strikePrice": -1}})
+    path = _file(tmp_path, {"X": {**_ROW, "exInstType": 11, "optType": word, "strikePrice": -1}})
 
     assert ["NFO:NIFTY29SEP26FUT"] == [row.instrument for row in read_master([path])]
 
