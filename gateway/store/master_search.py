@@ -26,6 +26,8 @@ def search(connection: apsw.Connection, wanted: Wanted, limit: int, today: date)
     A contract is shown once, as every broker lists it. Where a broker's master has two of its
     name, that broker is left out.
     """
+    if wanted.series == ():
+        return []
     found: dict[str, None] = {}
     masters: list[tuple[str, int, int]] = [
         (str(broker), int(generation), int(number))
