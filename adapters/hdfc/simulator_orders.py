@@ -43,6 +43,19 @@ _PLACE_FIELDS = frozenset(
         "external_reference_number",
     }
 )
+# The instrument, the side and the reference cannot be changed (5.5).
+_MODIFY_FIELDS = frozenset(
+    {
+        "quantity",
+        "order_type",
+        "price",
+        "trigger_price",
+        "disclosed_quantity",
+        "validity",
+        "product",
+        "amo",
+    }
+)
 
 
 class BadField(Exception):
@@ -77,6 +90,10 @@ def read_place(body: dict[str, Any], universe: Universe) -> NewOrder:
     order_type = _word(body, "order_type", _ORDER_TYPES)
     if contract.is_derivative:
         _check_derivative(body, contract)
+    quantity = _whole(body, "quantity", least=1)
+    disclosed = _whole(body, "disclosed_quantity", default=0)
+    if disclosed > quantity or (disclosed and contract.is_derivative):
+        raise BadField("disclosed_quantity")
     if product is not Product.MIS and (product is Product.NRML) != contract.is_derivative:
         raise ProductMismatch(f"Product {body['product']} is not allowed in this segment")
     return NewOrder(
@@ -85,12 +102,12 @@ def read_place(body: dict[str, Any], universe: Universe) -> NewOrder:
         order_type=order_type,
         product=product,
         validity=_word(body, "validity", _VALIDITIES),
-        quantity=_whole(body, "quantity", least=1),
+        quantity=quantity,
         price=_price(body, "price", needed=order_type in (OrderType.LIMIT, OrderType.SL)),
         trigger_price=_price(
             body, "trigger_price", needed=order_type in (OrderType.SL, OrderType.SL_M)
         ),
-        disclosed_quantity=_whole(body, "disclosed_quantity", default=0),
+        disclosed_quantity=disclosed,
         amo=_flag(body, "amo"),
         tag=_reference(body),
     )
@@ -98,6 +115,12 @@ def read_place(body: dict[str, Any], universe: Universe) -> NewOrder:
 
 def read_modify(body: dict[str, Any]) -> dict[str, Any]:
     """Understand a modify body as arguments of the engine. Raises `BadField`."""
+    unknown = set(body) - _MODIFY_FIELDS
+    if unknown:
+        raise BadField(min(unknown))
+    _flag(body, "amo")
+    if "product" in body:
+        _word(body, "product", _PRODUCTS)
     order_type = _word(body, "order_type", _ORDER_TYPES)
     changes: dict[str, Any] = {"order_type": order_type}
     if "quantity" in body:

@@ -199,3 +199,43 @@ def test_a_carried_position_in_nothing_is_no_simulator() -> None:
     row = {"instrument": "NSE:NOSUCH", "quantity": 1, "price": "1"}
     with pytest.raises(ValueError, match="NSE:NOSUCH"):
         HdfcSimulator(options={"carried": [row]})
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"security_id": "WIPLTDEQNR"}, "security_id"),
+        ({"transaction_type": "Sell"}, "transaction_type"),
+        ({"external_reference_number": 1}, "external_reference_number"),
+        ({"order_type": None}, "order_type"),
+        ({"quantity": "3"}, "quantity"),
+        ({"product": "CNC"}, "product"),
+        ({"amo": 0}, "amo"),
+        ({"validity": "GTD"}, "validity"),
+    ],
+)
+async def test_wrong_members_of_a_modify_are_refused_and_counted(
+    logged_in: RawClient, change: dict[str, Any], field: str
+) -> None:
+    body = sample("post_orders_regular_request_equity.json") | {"price": 230, "quantity": 5}
+    placed = await logged_in("POST", f"/oapi/v1/orders/regular?api_key={KEY}", body)
+    target = f"/oapi/v1/orders/regular/{placed.json['data']['order_id']}?api_key={KEY}"
+    wanted = {"quantity": 3, "order_type": "LIMIT", "price": 229.5, "amo": False} | change
+    answer = await logged_in("PUT", target, wanted)
+    assert (answer.status, answer.json["message"]) == (400, f"`{field}` is invalid")
+    assert logged_in.simulator.violations[CallKind.MODIFY, f"`{field}` is invalid"] == 1
+    assert logged_in.simulator.engine.orders[0].quantity == 5
+
+
+async def test_disclosed_quantity_is_for_shares_and_not_above_the_quantity(
+    logged_in: RawClient,
+) -> None:
+    share = sample("post_orders_regular_request_equity.json") | {"quantity": 5, "price": 230}
+    for body, status in (
+        (share | {"disclosed_quantity": 5}, 200),
+        (share | {"disclosed_quantity": 6}, 400),
+        (option_order(logged_in.simulator, disclosed_quantity=30), 400),
+    ):
+        answer = await logged_in("POST", f"/oapi/v1/orders/regular?api_key={KEY}", body)
+        assert answer.status == status
+    assert len(logged_in.simulator.engine.orders) == 1
