@@ -53,7 +53,7 @@ _TAGS = {
     TagEcho.UNPROVEN: "unproven, learned per account",
 }
 _SCOPES = {RateScope.ORDERS: "order calls", RateScope.READS: "reads", RateScope.ALL: "calls"}
-_PERIODS = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
+_PERIODS = {1: "a second", 60: "a minute", 3_600: "an hour", 86_400: "a day"}
 
 _Cell = Callable[[Capabilities], str]
 
@@ -154,14 +154,13 @@ def _orders_per_second(able: Capabilities) -> str:
 
 def _windows(able: Capabilities) -> str:
     texts = [
-        f"{window.count} {_SCOPES[window.scope]} a {_period(window.per_s)}"
-        for window in able.limits
+        f"{window.count} {_SCOPES[window.scope]} {_period(window.per_s)}" for window in able.limits
     ]
     return ", ".join(texts) or "none"
 
 
 def _period(seconds: int) -> str:
-    return _PERIODS.get(seconds, f"{seconds} s")
+    return _PERIODS.get(seconds, f"in {seconds} s")
 
 
 def _if_quotes(able: Capabilities) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import count
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from adapters.sdk.conformance.rules import Rule, Teaching, broken, require
 from adapters.sdk.errors import Denied, GatewayError, NotSupported, ReasonCode
@@ -34,6 +34,8 @@ from adapters.sdk.simulator import (
     SimRequest,
     SimResponse,
 )
+
+T = TypeVar("T")
 
 _STOPS = (OrderType.SL, OrderType.SL_M)
 _PRICED = (OrderType.LIMIT, OrderType.SL)
@@ -212,7 +214,12 @@ class Bench:
     ) -> tuple[PlaceOrder, Placed]:
         """Place an order that is meant to succeed."""
         order = self.order(**changes) if order is None else order
-        return order, await self.adapter.place_order(self.session, order, Gate())
+        placed = await self.works(
+            f"{order.side} {order.quantity} {order.instrument.instrument} {order.product}"
+            f" {order.order_type} {order.validity} at {order.price}, {order.trigger_price}",
+            lambda: self.adapter.place_order(self.session, order, Gate()),
+        )
+        return order, placed
 
     async def row(self, broker_order_id: str) -> BrokerOrder:
         """Read one order from the book, where it has to be."""
@@ -279,6 +286,16 @@ class Bench:
             Rule.DECLARED,
             f"{what} sent {self.sent() - before} request(s) to the broker; it must send none",
         )
+
+    async def works(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Return what a declared call answers, which must not fail here."""
+        try:
+            return await call()
+        except GatewayError as error:
+            said = f" ({error.broker_message})" if error.broker_message else ""
+            raise broken(
+                Rule.DECLARED, f"{what} is declared, but it raises {error!r}{said}"
+            ) from error
 
     async def refuses(self, what: str, call: Callable[[], Any]) -> None:
         """Require `NotSupported` from an awaitable call, with nothing sent."""

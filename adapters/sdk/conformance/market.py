@@ -41,7 +41,9 @@ class MarketTests(Setup):
             await bench.refuses("quotes", lambda: bench.adapter.quotes(bench.session, instruments))
             return
         nowhere = self.unlisted(instruments[0], bench.contract(instruments[0].instrument))
-        quotes = await bench.adapter.quotes(bench.session, [nowhere, *instruments])
+        quotes = await bench.works(
+            "quotes", lambda: bench.adapter.quotes(bench.session, [nowhere, *instruments])
+        )
         require(
             nowhere.instrument not in quotes,
             Rule.WHOLE,
@@ -95,7 +97,7 @@ class MarketTests(Setup):
         if not self.capabilities.has(Feature.DEPTH):
             await bench.refuses("depth", lambda: bench.adapter.depth(bench.session, instrument))
             return
-        depth = await bench.adapter.depth(bench.session, instrument)
+        depth = await bench.works("depth", lambda: bench.adapter.depth(bench.session, instrument))
         if depth is None:
             raise broken(Rule.DECLARED, f"depth is declared, but {instrument.instrument} has none")
         require(depth.instrument == instrument.instrument, Rule.VALUES, f"depth of {depth!r}")
@@ -132,8 +134,11 @@ class MarketTests(Setup):
         found: dict[Interval, list[Candle]] = {}
         for interval, days in self.capabilities.candle_days.items():
             start, end = today - timedelta(days=min(days, 8)), today - timedelta(seconds=1)
-            found[interval] = await bench.adapter.candles(
-                bench.session, instrument, interval, start, end
+            found[interval] = await bench.works(
+                f"candles of {interval}",
+                lambda interval=interval, start=start, end=end: bench.adapter.candles(  # type: ignore[misc]
+                    bench.session, instrument, interval, start, end
+                ),
             )
             _are_candles(interval, found[interval], start, end)
             require(

@@ -39,7 +39,7 @@ class ReadTests(Setup):
             return
         instrument = await _buy(bench, units_of_a_lot=2)
         order = bench.ledger[-1]
-        trades = await bench.adapter.trade_book(bench.session)
+        trades = await bench.works("trade_book", lambda: bench.adapter.trade_book(bench.session))
         require(
             [trade.broker_order_id for trade in trades]
             == [order.broker_order_id] * len(order.fills),
@@ -63,7 +63,7 @@ class ReadTests(Setup):
             await bench.refuses("positions", lambda: bench.adapter.positions(bench.session))
             return
         require(
-            await bench.adapter.positions(bench.session) == [],
+            await bench.works("positions", lambda: bench.adapter.positions(bench.session)) == [],
             Rule.WHOLE,
             "an account without positions does not read as an empty list",
         )
@@ -84,7 +84,7 @@ class ReadTests(Setup):
             await bench.refuses("holdings", lambda: bench.adapter.holdings(bench.session))
             return
         held = bench.simulator.engine.account.holdings
-        read = await bench.adapter.holdings(bench.session)
+        read = await bench.works("holdings", lambda: bench.adapter.holdings(bench.session))
         require(
             len(read) == len(held),
             Rule.WHOLE,
@@ -109,7 +109,7 @@ class ReadTests(Setup):
         if not self.capabilities.has(Feature.FUNDS):
             await bench.refuses("funds", lambda: bench.adapter.funds(bench.session))
             return
-        before = await bench.adapter.funds(bench.session)
+        before = await bench.works("funds", lambda: bench.adapter.funds(bench.session))
         for name in ("available", "used", "opening", "collateral"):
             _is_money(getattr(before, name), f"BrokerFunds.{name}")
         require(
@@ -140,7 +140,10 @@ class ReadTests(Setup):
             await bench.refuses("margins", lambda: bench.adapter.margins(bench.session, [ask]))
             return
         for asked in ([ask], [ask, ask]):
-            margin = await bench.adapter.margins(bench.session, asked)
+            margin = await bench.works(
+                "margins",
+                lambda asked=asked: bench.adapter.margins(bench.session, asked),  # type: ignore[misc]
+            )
             _is_money(margin.required, "BrokerMargin.required")
             require(
                 margin.required > 0 and len(margin.orders) == len(asked),
