@@ -27,6 +27,7 @@ _COMMANDS = {
     "orders": _Entry("gateway.cli.orders", "Look at orders and what became of them."),
     "kill": _Entry("gateway.cli.kill", "Stop orders at once; look at the switch; release it."),
     "positions": _Entry("gateway.cli.positions", "Show the net positions of every account."),
+    "funds": _Entry("gateway.cli.funds", "Show the money of every account."),
     "reconcile": _Entry("gateway.cli.reconcile", "Compare the journal with books and trades."),
     "instruments": _Entry("gateway.cli.instruments", "Search and fetch instrument masters."),
     "audit": _Entry("gateway.cli.audit", "Check the tamper-evident log."),

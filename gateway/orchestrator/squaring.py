@@ -189,7 +189,13 @@ class SquareOff:
 
 
 _PASSING = frozenset(
-    {ReasonCode.BREAKER_OPEN, ReasonCode.RATE_LIMITED, ReasonCode.BROKER_UNAVAILABLE}
+    {
+        ReasonCode.BREAKER_OPEN,
+        ReasonCode.BROKER_UNAVAILABLE,
+        ReasonCode.RATE_LIMITED,
+        ReasonCode.SESSION_EXPIRED,
+        ReasonCode.SESSION_MISSING,
+    }
 )
 
 

@@ -21,6 +21,7 @@ COMMANDS = [
     "keys revoke",
     "orders",
     "positions",
+    "funds",
     "reconcile",
     "kill engage",
     "kill status",
