@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 import ijson
 
 from adapters.mstock import values
-from adapters.mstock.constants import FUTURE_TYPES, INDICES, MONTHS, OPTION_TYPES
+from adapters.mstock.constants import EQUITY_TYPES, FUTURE_TYPES, INDICES, MONTHS, OPTION_TYPES
 from adapters.mstock.values import Row
 from adapters.sdk.models import Exchange, Instrument, InstrumentType, OptionType
 
@@ -67,7 +67,8 @@ def instrument(row: Row) -> Instrument | None:
     kind = values.text(row, "instrumenttype").upper()
     if (segment, values.text(row, "token")) in _INDEX_KEYS:
         return None
-    if segment in _CASH and kind == "EQ":
+    # The books say EQUITY where the master says EQ (dossier 5.5).
+    if segment in _CASH and kind in EQUITY_TYPES:
         return _cash(row, _CASH[segment])
     if segment in _DERIVATIVES and kind in FUTURE_TYPES:
         return _derivative(row, _DERIVATIVES[segment], None)

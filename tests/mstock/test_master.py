@@ -28,6 +28,10 @@ def row(**changes: Any) -> dict[str, Any]:
     return sample | changes
 
 
+def renamed(of: dict[str, Any], column: str) -> dict[str, Any]:
+    return {f"{name}_new" if name == column else name: value for name, value in of.items()}
+
+
 def test_the_sample_gives_its_contracts_and_the_indices() -> None:
     assert set(read(SAMPLE)) == {
         "NSE:RVNL",
@@ -159,6 +163,39 @@ def test_many_bad_rows_are_not_the_master(tmp_path: Path) -> None:
     path.write_text(json.dumps([*rows, *([row(lotsize="x")] * 30)]))
     with pytest.raises(ValueError, match=r"master\.json: 8 usable and 30 bad of 38 rows"):
         list(read_master([path]))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "token",
+        "symbol",
+        "name",
+        "expiry",
+        "strike",
+        "lotsize",
+        "instrumenttype",
+        "exch_seg",
+        "tick_size",
+    ],
+)
+def test_a_master_with_a_renamed_column_is_refused(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "master.json"
+    rows = json.loads(SAMPLE.read_bytes()) * 20
+    path.write_text(json.dumps([renamed(one, column) for one in rows]))
+    with pytest.raises(ValueError, match=r"master\.json: \d+ usable and \d+ bad of 160 rows"):
+        list(read_master([path]))
+
+
+def test_new_columns_and_the_books_word_for_shares_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "master.json"
+    rows = json.loads(SAMPLE.read_bytes())
+    for one in rows:
+        one["freeze"] = [1]
+        if one["instrumenttype"] == "EQ":
+            one["instrumenttype"] = "EQUITY"
+    path.write_text(json.dumps(rows))
+    assert read(path) == read(SAMPLE)
 
 
 def test_a_master_that_was_cut_short_is_an_error_with_its_row(tmp_path: Path) -> None:

@@ -258,3 +258,16 @@ def test_any_master_file_is_read_or_a_value_error(tmp_path: Path, body: bytes) -
     path.write_bytes(body)
     with pytest.raises(ValueError, match=r"master\.json"):
         list(read_master([path]))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 4000), st.binary(max_size=3), st.booleans())
+def test_a_damaged_master_is_read_or_a_value_error(
+    tmp_path: Path, at: int, replacement: bytes, cut: bool
+) -> None:
+    body = payload("get_instruments_OpenAPIScripMaster")
+    at %= len(body)
+    path = tmp_path / "master.json"
+    path.write_bytes(body[:at] + replacement + (b"" if cut else body[at + len(replacement) :]))
+    with suppress(ValueError):
+        list(read_master([path]))
