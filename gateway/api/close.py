@@ -12,7 +12,8 @@ from gateway.api.orders import idempotency_key
 from gateway.api.routing import Answer, Call, Route
 from gateway.api.views import OrderView, order_view
 from gateway.orchestrator.account import Account
-from gateway.orchestrator.closes import CloseRun, PositionCloses, still_left
+from gateway.orchestrator.account_close import CloseRun
+from gateway.orchestrator.closes import PositionCloses, still_left
 from gateway.orders.close import (
     CancelledOrder,
     CloseRequest,

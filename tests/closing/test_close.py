@@ -374,3 +374,16 @@ async def test_an_order_of_another_strategy_on_the_closing_side_is_counted(one):
     assert [("fyers-main", "NSE:SBIN", 6, "unresolved")] == left(reply)
     assert {SBIN: 6} == held(one, "fyers")
     assert Side.SELL == one.ledger("fyers")[-1].side
+
+
+@pytest.mark.parametrize("action", ["accept_then_html", "accept_then_empty", "accept_then_truncated"])
+async def test_positions_that_cannot_be_read_close_nothing_and_are_said_so(one, action):
+    hold(one, "fyers", 10)
+    stop = elsewhere(one, "fyers", product=Product.MIS)
+    one.sims["fyers"].faults.add([{"call": "read", "action": action, "count": None}])
+
+    reply = await close(one)
+
+    assert (202, []) == (reply.status, reply.json["orders"])
+    assert ["fyers-main"] == [row["account"] for row in reply.json["remaining"]]
+    assert not stop.is_final
