@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from adapters.hdfc import master, orders, parse, parse_portfolio, parse_quotes, quotes
@@ -13,7 +13,7 @@ from adapters.hdfc.config import CAPABILITIES, LTP_GAP_S
 from adapters.hdfc.constants import IST
 from adapters.hdfc.login import Login
 from adapters.sdk.base import BaseAdapter
-from adapters.sdk.errors import BadAnswer, LoginExpired
+from adapters.sdk.errors import BadAnswer, Denied, LoginExpired, NotSent
 from adapters.sdk.interface import AdapterContext, Capabilities, SendGate
 from adapters.sdk.models import (
     BrokerFunds,
@@ -39,7 +39,7 @@ MASTER_FILE = "ir-security-master.csv"
 
 
 class HdfcAdapter(BaseAdapter):
-    """One HDFC Securities account. Keeps no order state; repeats nothing."""
+    """One HDFC Securities account. Repeats nothing, and knows of orders only whether any were."""
 
     title = "HDFC Securities"
 
@@ -54,6 +54,7 @@ class HdfcAdapter(BaseAdapter):
             base_url, timeouts=timeouts, source_address=source, ca_file=ca_file
         )
         self._client = HdfcClient(self._orders, self._web, read_timeout_s=context.read_timeout_s)
+        self._orders_on: date | None = None
         self._login = Login(self._client, base_url, context.login)
 
     @property
@@ -99,7 +100,16 @@ class HdfcAdapter(BaseAdapter):
 
     async def place_order(self, session: Session, order: PlaceOrder, gate: SendGate) -> Placed:
         orders.check(order)
-        answer = await self._client.post_orders_regular(_key(session), orders.body(order), gate)
+        key, body = _key(session), orders.body(order)
+        is_sent = True
+        try:
+            answer = await self._client.post_orders_regular(key, body, gate)
+        except (NotSent, Denied):
+            is_sent = False
+            raise
+        finally:
+            if is_sent:
+                self._orders_on = _today()
         return parse.parse_placed(answer)
 
     async def cancel_order(
@@ -120,7 +130,16 @@ class HdfcAdapter(BaseAdapter):
         return parse.parse_modified(answer, order_id)
 
     async def order_book(self, session: Session) -> list[BrokerOrder]:
-        return parse.parse_order_book(await self._client.get_orders(_key(session)))
+        """Read the day's orders.
+
+        "No data" as an error is believed until an order of today was sent from here, whatever
+        became of it, or was seen in the book.
+        """
+        answer = await self._client.get_orders(_key(session))
+        book = parse.parse_order_book(answer, may_be_empty=self._orders_on != _today())
+        if book:
+            self._orders_on = _today()
+        return book
 
     async def get_order(self, session: Session, ref: OrderRef) -> BrokerOrder | None:
         answer = await self._client.get_order(_key(session), ref.broker_order_id)
@@ -174,6 +193,10 @@ class HdfcAdapter(BaseAdapter):
 
     def read_master(self, files: Iterable[Path]) -> Iterator[Instrument]:
         return master.read_master(files)
+
+
+def _today() -> date:
+    return datetime.now(IST).date()
 
 
 def _key(session: Session) -> Key:

@@ -18,7 +18,7 @@ from adapters.hdfc.constants import (
 )
 from adapters.hdfc.envelope import Answer, is_null, members, raw_text, scrub
 from adapters.hdfc.reasons import is_unknown_result, reason_of
-from adapters.hdfc.refusals import is_not_found, is_success, read_error, write_error
+from adapters.hdfc.refusals import is_no_data, is_not_found, is_success, read_error, write_error
 from adapters.hdfc.rows import ORDERS, OrderRow, codes
 from adapters.hdfc.statuses import order_state
 from adapters.hdfc.values import Unreadable, per_unit, price, text, time, whole, word
@@ -71,15 +71,18 @@ def parse_modified(answer: Answer, broker_order_id: str) -> Modified:
     return Modified(broker_order_id=named, message=answer.message())
 
 
-def parse_order_book(answer: Answer) -> list[BrokerOrder]:
+def parse_order_book(answer: Answer, *, may_be_empty: bool = False) -> list[BrokerOrder]:
     """Read the day's orders, in the broker's order.
 
-    No orders is an empty list, null or no data inside a success; an error that merely sounds
-    like "no data" is not believed, since an empty book proves orders absent (dossier 12.5).
+    No orders is an empty list, null or no data inside a success. An error that says "no data" is
+    believed only where nothing speaks against an empty book (`may_be_empty`), since an empty
+    book proves orders absent (dossier 12.5).
 
     Raises:
         LoginExpired, BadAnswer
     """
+    if may_be_empty and is_no_data(answer):
+        return []
     if not is_success(answer):
         raise read_error(answer, "the order book")
     data = (answer.members or {}).get("data")

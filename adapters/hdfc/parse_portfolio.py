@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.hdfc.constants import PRODUCT_FROM_WIRE, SIDE_FROM_WIRE
 from adapters.hdfc.envelope import Answer, is_null, items, members, plain
-from adapters.hdfc.refusals import is_success, read_error
+from adapters.hdfc.refusals import is_no_data, is_success, read_error
 from adapters.hdfc.rows import (
     HOLDINGS,
     POSITIONS,
@@ -51,12 +51,15 @@ def parse_trades(answer: Answer, book: list[BrokerOrder]) -> list[BrokerTrade]:
 
     A trade names the underlying where an order names the contract, and carries no reference,
     so each is joined to its order; one without an order keeps only what it says for certain.
+    An error that says "no data" is believed where the book, read later, has no fill either.
 
     Raises:
         LoginExpired, BadAnswer
 
-    Source: dossier hdfc 5.6.
+    Source: dossier hdfc 5.6, 12.5.
     """
+    if is_no_data(answer) and not any(order.filled_quantity for order in book):
+        return []
     if not is_success(answer):
         raise read_error(answer, "the trades")
     data = (answer.members or {}).get("data")

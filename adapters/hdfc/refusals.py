@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 
-from adapters.hdfc.envelope import Answer, members, raw_text
+from adapters.hdfc.envelope import Answer, is_null, items, members, raw_text
 from adapters.hdfc.reasons import is_doubtful, is_throttled, reason_of
 from adapters.sdk.errors import (
     BadAnswer,
@@ -30,6 +30,21 @@ _INVALID = frozenset({400, 404, 405, 422})
 _REFUSING_WORDS = frozenset({"error", "failed"})
 _SUCCESS = "success"
 
+_NO_DATA = frozenset(
+    {
+        "no data",
+        "no data found",
+        "no data available",
+        "data not found",
+        "no record found",
+        "no records found",
+        "no order found",
+        "no orders found",
+        "no orders",
+        "no trades found",
+        "no trades",
+    }
+)
 _DEAD_SESSION_TEXT = re.compile(
     r"invalid credentials|unauthori[sz]ed|(token|session)( is| has)? expired"
     r"|(expired|invalid) (session|access ?token)|full authentication is required"
@@ -107,6 +122,21 @@ def login_error(answer: Answer, step: str, *, restart: bool) -> GatewayError:
 def is_success(answer: Answer) -> bool:
     """Tell whether the envelope claims success; the payload must be looked at as well (4.1)."""
     return answer.is_2xx and (answer.word("status") or "").lower() == _SUCCESS
+
+
+def is_no_data(answer: Answer) -> bool:
+    """Tell whether an error inside a 2xx only says that a list has no rows (dossier hdfc 12.5).
+
+    The words are guesses, so they have to be all that is said. Whether the list really has none
+    is for the caller to doubt.
+    """
+    data = (answer.members or {}).get("data")
+    return (
+        answer.is_2xx
+        and (answer.word("status") or "").lower() in _REFUSING_WORDS
+        and (is_null(data) or items(data) == [] or members(data) == {})
+        and " ".join(re.findall(r"[a-z]+", _lower(answer))) in _NO_DATA
+    )
 
 
 def is_not_found(answer: Answer) -> bool:

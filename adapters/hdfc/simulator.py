@@ -4,7 +4,8 @@ Options besides the kit's: `external_reference` (`echo` | `generated`: what the 
 client reference), `market_orders` (`refuse` | `accept`), `redirect_url` and
 `redirect_parameter` of the hosted login, `recaptcha`, `authorised` (consent given earlier),
 `carried` (positions of earlier days, see `CarriedOver`), `ltp_blank` (segment codes whose price
-rows name no exchange).
+rows name no exchange), `empty_lists` (`list` | `null` | `missing` | `error`: the shape of a book
+and of trades without rows).
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class HdfcSimulator(BrokerSimulator):
             "authorised",
             "carried",
             "ltp_blank",
+            "empty_lists",
         }
     )
 
@@ -235,7 +237,7 @@ class HdfcSimulator(BrokerSimulator):
         return _ordered(order)
 
     def _order_book(self, request: SimRequest, session: SimSession) -> SimResponse:
-        return _success([self._row(order) for order in self.visible_orders(request)])
+        return self._list([self._row(order) for order in self.visible_orders(request)])
 
     def _single_order(self, request: SimRequest, session: SimSession) -> SimResponse:
         order = self.visible_order(request, request.params["order_id"])
@@ -245,7 +247,7 @@ class HdfcSimulator(BrokerSimulator):
 
     def _trades(self, request: SimRequest, session: SimSession) -> SimResponse:
         trades = self.visible_trades(request)
-        return _success([rows.trade_row(trade, client_id=self.client_id) for trade in trades])
+        return self._list([rows.trade_row(trade, client_id=self.client_id) for trade in trades])
 
     def _order_trades(self, request: SimRequest, session: SimSession) -> SimResponse:
         order_id = request.params["order_id"]
@@ -256,6 +258,18 @@ class HdfcSimulator(BrokerSimulator):
                 if trade.order.broker_order_id == order_id
             ]
         )
+
+    def _list(self, found: list[dict[str, Any]]) -> SimResponse:
+        """Answer a list; how an empty one looks is not published (dossier hdfc 12.5)."""
+        if found:
+            return _success(found)
+        shapes: dict[str, Any] = {
+            "list": {"status": "success", "data": []},
+            "null": {"status": "success", "data": None},
+            "missing": {"status": "success"},
+            "error": {"status": "error", "message": "No data found"},
+        }
+        return SimResponse(200, shapes[str(self.options.get("empty_lists", "list"))])
 
     def _row(self, order: SimOrder) -> dict[str, Any]:
         reference = order.tag or ""

@@ -10,10 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.hdfc import parse_portfolio, parse_quotes, quotes
+from adapters.hdfc import parse, parse_portfolio, parse_quotes, quotes
 from adapters.hdfc.adapter import HdfcAdapter
 from adapters.hdfc.simulator import HdfcSimulator
-from adapters.sdk.errors import BadAnswer, LoginExpired, NotSupported, ReasonCode
+from adapters.sdk.errors import (
+    BadAnswer,
+    Denied,
+    LoginExpired,
+    NotSupported,
+    OutcomeUnknown,
+    ReasonCode,
+)
 from adapters.sdk.interface import Feature, Support
 from adapters.sdk.models import (
     BrokerFunds,
@@ -367,6 +374,102 @@ async def test_carried_position_is_closed_by_what_is_sold(tmp_path: Path) -> Non
     assert after.codes == before.codes
     await adapter.close()
     await simulator.stop()
+
+
+class ShutGate(OpenGate):
+    """Says no at the last moment."""
+
+    def check(self) -> None:
+        raise Denied("halted", reason=ReasonCode.KILL_SWITCH)
+
+
+@pytest.mark.parametrize("shape", ["list", "null", "missing", "error"])
+async def test_empty_book_before_the_first_order_is_empty(shape: str) -> None:
+    simulator = HdfcSimulator(options=INSTANT | {"empty_lists": shape})
+    await simulator.start()
+    adapter = adapter_for(simulator)
+    session = await log_in(adapter, simulator)
+    assert await adapter.order_book(session) == []
+    assert await adapter.trade_book(session) == []
+    await adapter.close()
+    await simulator.stop()
+
+
+async def test_no_data_is_not_believed_once_an_order_may_exist(tmp_path: Path) -> None:
+    simulator = HdfcSimulator(options=INSTANT | {"empty_lists": "error"})
+    await simulator.start()
+    adapter = adapter_for(simulator)
+    session = await log_in(adapter, simulator)
+    files = await adapter.download_master(None, tmp_path)
+    wipro = next(row for row in adapter.read_master(files) if row.instrument == "NSE:WIPRO")
+    with pytest.raises(Denied):
+        await adapter.place_order(session, order(wipro, price=Decimal("230")), ShutGate())
+    assert await adapter.order_book(session) == []
+    simulator.faults.add([{"call": "place", "action": "reset_before_accept"}])
+    with pytest.raises(OutcomeUnknown):
+        await adapter.place_order(session, order(wipro, price=Decimal("230")), OpenGate())
+    with pytest.raises(BadAnswer, match="No data found"):
+        await adapter.order_book(session)
+    await adapter.close()
+    await simulator.stop()
+
+
+async def test_no_data_is_not_believed_after_a_book_with_orders(
+    adapter: HdfcAdapter,
+    simulator: HdfcSimulator,
+    session: Session,
+    gate: OpenGate,
+    instruments: dict[str, Instrument],
+) -> None:
+    wipro = order(instruments["NSE:WIPRO"], price=Decimal("230"))
+    await adapter.place_order(session, wipro, gate)
+    other = adapter_for(simulator)
+    assert len(await other.order_book(session)) == 1
+    simulator.engine.reset()
+    simulator.options["empty_lists"] = "error"
+    with pytest.raises(BadAnswer, match="No data found"):
+        await other.order_book(session)
+    await other.close()
+
+
+NO_DATA = {"status": "error", "message": "No Data Found.", "data": None}
+
+
+def test_no_trades_as_an_error_are_believed_beside_a_book_without_fills() -> None:
+    open_row = parse.parse_order_book(answer_of(payload("get_order_open.json")))
+    traded = parse.parse_order_book(answer_of(payload("get_orders.json")))
+    assert parse_portfolio.parse_trades(answer_of(NO_DATA), open_row) == []
+    with pytest.raises(BadAnswer):
+        parse_portfolio.parse_trades(answer_of(NO_DATA), traded)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, NO_DATA),
+        (500, NO_DATA),
+        (200, NO_DATA | {"status": "success", "data": "x"}),
+        (200, NO_DATA | {"data": [{"order_id": "1"}]}),
+        (200, NO_DATA | {"message": "No data found for this client, service degraded"}),
+        (200, NO_DATA | {"message": "Something went wrong"}),
+        (200, {"message": "No data found"}),
+        (200, {"status": "error"}),
+    ],
+)
+def test_every_other_error_is_no_empty_book(status: int, body: Any) -> None:
+    with pytest.raises(BadAnswer):
+        parse.parse_order_book(answer_of(body, status), may_be_empty=True)
+
+
+def test_no_data_makes_no_order_absent_and_no_account_poor() -> None:
+    for read in (
+        lambda answer: parse.parse_single_order(answer, "26042500000504"),
+        parse_portfolio.parse_positions,
+        parse_portfolio.parse_holdings,
+        parse_portfolio.parse_funds,
+    ):
+        with pytest.raises(BadAnswer):
+            read(answer_of(NO_DATA))
 
 
 async def test_what_the_broker_lacks_or_nobody_proved_is_refused_and_said_why(
