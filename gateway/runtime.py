@@ -48,6 +48,7 @@ from gateway.instruments import DailyRefresh, InstrumentService, is_stale
 from gateway.kill import Engagement, KillFile, KillSwitch, Scope
 from gateway.kill.switch import JOURNAL as JOURNAL_BROKEN
 from gateway.lending import Lending
+from gateway.market.quotes import QuoteDesk
 from gateway.orchestrator.account import Account, AccountPolicy
 from gateway.orchestrator.baskets import Baskets
 from gateway.orchestrator.closes import PositionCloses
@@ -110,6 +111,7 @@ class Gateway:
             account.calls.on_login_expired = partial(self.sessions.session_expired, account)
         lending.open(self.accounts, self.instruments.find, self.sessions.session_expired)
         boot_id = secrets.token_hex(8)
+        self.quotes = QuoteDesk(self.instruments.find, self.sessions.session_expired)
         self.orders = OrderService(
             self.store,
             self.accounts,
@@ -121,6 +123,7 @@ class Gateway:
             on_duplicate=self._duplicate,
             name_contract=self.instruments.find_by_codes,
             calendar=self.days.calendar,
+            read_quote=self.quotes.one,
         )
         self.baskets = Baskets(self.orders, self.store, boot_id)
         self._cancel_routes = CancelRoutes(self.orders.canceller, self.accounts, settings.groups)
@@ -180,6 +183,7 @@ class Gateway:
         keeping = (self.snapshots.before_leaving(item, "stop") for item in self.accounts.values())
         await asyncio.gather(*keeping)
         await self.reader.close()
+        await self.quotes.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)

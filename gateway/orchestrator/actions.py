@@ -25,6 +25,7 @@ from adapters.sdk.models import Instrument, ModifyOrder, OrderRef, OrderType
 from gateway.calls.retry import CANCEL
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.live import LiveLeg
+from gateway.orchestrator.pricing import assert_may_become
 from gateway.orders.records import Action, ActionKind, ActionState, Leg
 from gateway.orders.states import AT_BROKER, LIVE, TERMINAL, LegState
 from gateway.orders.times import now_us
@@ -106,6 +107,8 @@ class Actions:
             instrument = await self._find_instrument(account, leg.record.instrument)
             if session is None or instrument is None:
                 return "refused"
+            change = _as_sent(leg.record, change)
+            assert_may_become(account, change.order_type)
             wanted = _changed(leg.record, instrument, change)
             _assert_settled(leg.record)
             account.adapter.check_modify(wanted)
@@ -274,11 +277,19 @@ def _assert_settled(leg: Leg) -> None:
         )
 
 
+def _as_sent(leg: Leg, change: Change) -> Change:
+    """A type that was asked for before is no change: what was sent in its place stands."""
+    if leg.sent is not None and change.order_type is leg.order_type:
+        return msgspec.structs.replace(change, order_type=None)
+    return change
+
+
 def _changed(leg: Leg, instrument: Instrument, change: Change) -> ModifyOrder:
     """The order as it is to become. A price the new type does not have is left out."""
     assert leg.broker_order_id is not None  # noqa: S101
     order_type = change.order_type or (leg.sent.order_type if leg.sent else leg.order_type)
-    price = change.price if change.price is not None else leg.price
+    unchanged = leg.price if leg.price is not None or leg.sent is None else leg.sent.price
+    price = change.price if change.price is not None else unchanged
     trigger = change.trigger_price if change.trigger_price is not None else leg.trigger_price
     return ModifyOrder(
         broker_order_id=leg.broker_order_id,

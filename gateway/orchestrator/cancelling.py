@@ -369,7 +369,7 @@ def _row_of(leg: LiveLeg) -> BrokerOrder:
         raw_state="",
         codes={},
         side=record.side,
-        order_type=record.order_type,
+        order_type=record.sent.order_type if record.sent else record.order_type,
         product=record.product,
         quantity=record.quantity,
         filled_quantity=record.filled_quantity,

@@ -23,6 +23,7 @@ from gateway.kill import Subject
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.actions import Change
 from gateway.orchestrator.cancelling import NameContract, ReadBook, SessionExpired
+from gateway.orchestrator.pricing import assert_may_become
 from gateway.orchestrator.stops import Stops
 from gateway.store import Store
 
@@ -64,6 +65,7 @@ class Elsewhere:
             return "not_live", None
         if session is None:
             raise Denied(f"{account.id} is not logged in", reason=ReasonCode.SESSION_MISSING)
+        assert_may_become(account, change.order_type)
         as_it_is = _order_of(row, await self._name_contract(account, row.codes))
         wanted = _changed(as_it_is, change)
         lower = wanted.quantity < as_it_is.quantity

@@ -6,16 +6,18 @@ wrong at one account becomes that leg's reason.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import ROUND_DOWN, Decimal
 
 import msgspec
 
 from adapters.sdk.errors import Denied, ReasonCode
-from adapters.sdk.models import Instrument, InstrumentType, OrderType, PlaceOrder
+from adapters.sdk.models import Instrument, InstrumentType, PlaceOrder
 from gateway.calls.permit import Permit
 from gateway.kill import Subject
 from gateway.orchestrator.account import Account
+from gateway.orchestrator.pricing import UNPRICED, Pricer
 from gateway.orchestrator.stops import Stops
 from gateway.orders.problems import Problem
 from gateway.orders.records import Purpose, Reason, Sent
@@ -44,16 +46,17 @@ class PlannedLeg(msgspec.Struct, kw_only=True):
     def place_order(self, request: OrderRequest) -> PlaceOrder:
         """The order as the adapter gets it. Only for a leg without a denial."""
         assert self.instrument is not None  # noqa: S101
+        sent = self.sent or request
         return PlaceOrder(
             broker_tag=self.broker_tag,
             instrument=self.instrument,
             side=request.side,
-            order_type=request.order_type,
+            order_type=sent.order_type,
             product=request.product,
             validity=request.validity,
             quantity=self.quantity,
-            price=request.price,
-            trigger_price=request.trigger_price,
+            price=sent.price,
+            trigger_price=sent.trigger_price,
             disclosed_quantity=request.disclosed_quantity,
             amo=request.amo,
         )
@@ -69,7 +72,9 @@ class Planner:
         find_instrument: FindInstrument,
         mint_tag: Callable[[], int],
         stops: Stops,
+        pricer: Pricer | None = None,
     ) -> None:
+        self._pricer = pricer
         self._stops = stops
         self._mint_tag = mint_tag
         self._accounts = accounts
@@ -85,13 +90,16 @@ class Planner:
     ) -> list[PlannedLeg]:
         """Resolve the request into legs, each checked as far as nothing need be asked.
 
+        Only what has no limit and is to be protected is priced, every leg at the same time.
+
         `allowed` says which accounts the caller's key may use; others are unknown to it. The kill
         switch does not stop legs that it sends itself (`purpose`).
 
         Raises: `Problem` for what is wrong with the request as a whole.
         """
         multipliers = self._multipliers(request, allowed)
-        legs = []
+        legs: list[PlannedLeg] = []
+        unpriced = []
         for account_id, multiplier in multipliers.items():
             account = self._accounts[account_id]
             subject = None
@@ -102,7 +110,14 @@ class Planner:
                     strategy=request.strategy,
                     keys=(key_id,) if key_id else (),
                 )
-            legs.append(await self._leg(request, account, multiplier, subject))
+            leg = PlannedLeg(account=account, broker_tag=self._mint_tag())
+            legs.append(leg)
+            work = self._judge(leg, request, multiplier, subject)
+            if request.order_type in UNPRICED:
+                unpriced.append(work)
+            else:
+                await work
+        await asyncio.gather(*unpriced)
         if request.require is Require.ALL:
             _deny_the_rest(legs)
         return legs
@@ -179,14 +194,14 @@ class Planner:
             return None
         return dict(group)
 
-    async def _leg(
+    async def _judge(
         self,
+        leg: PlannedLeg,
         request: OrderRequest,
-        account: Account,
         multiplier: Decimal,
         subject: Subject | None,
-    ) -> PlannedLeg:
-        leg = PlannedLeg(account=account, broker_tag=self._mint_tag())
+    ) -> None:
+        account = leg.account
         await self._measure(leg, request, multiplier)
         if leg.denial is None and subject is not None:
             leg.denial = self._stops.judge_any(subject)
@@ -196,16 +211,25 @@ class Planner:
             )
         if leg.denial is None:
             try:
+                await self._protect(leg, request)
                 account.adapter.check_order(leg.place_order(request))
             except Denied as error:
-                leg.denial = _reason(error.reason, error.message)
+                retryable = error.reason is ReasonCode.PRICE_UNAVAILABLE
+                leg.denial = Reason(code=error.reason, message=error.message, retryable=retryable)
         leg.must_reduce = subject is not None and self._stops.reduces_only(subject)
         if leg.denial is None and subject is not None and leg.instrument is not None:
             leg.denial = await self._stops.judge_new(
                 account, subject, leg.instrument, request.side, request.product, leg.quantity
             )
         leg.precheck = "passed" if leg.denial is None else "failed"
-        return leg
+
+    async def _protect(self, leg: PlannedLeg, request: OrderRequest) -> None:
+        """Give a leg without a limit one, where its account wants that. Raises `Denied`."""
+        if request.order_type not in UNPRICED or leg.account.policy.market_orders == "pass":
+            return
+        if self._pricer is None or leg.instrument is None:
+            raise Denied("no price source is connected", reason=ReasonCode.PRICE_UNAVAILABLE)
+        leg.sent = await self._pricer.protect(leg.account, leg.instrument, request)
 
     async def _measure(self, leg: PlannedLeg, request: OrderRequest, multiplier: Decimal) -> None:
         try:
@@ -264,21 +288,14 @@ def _judge_contract(request: OrderRequest, leg: PlannedLeg) -> Reason | None:
 
 def _judge_market(request: OrderRequest, leg: PlannedLeg) -> Reason | None:
     """What the account's policy says of orders without a limit price."""
-    if request.order_type in (OrderType.LIMIT, OrderType.SL):
+    if request.order_type not in UNPRICED:
         return None
-    policy = leg.account.policy.market_orders
-    if policy == "pass":
+    if leg.account.policy.market_orders != "reject":
         return None
-    if policy == "reject":
-        return _reason(
-            ReasonCode.ORDER_TYPE_NOT_ALLOWED,
-            f"{leg.account.id} takes no {request.order_type} orders (market_orders: reject);"
-            " send LIMIT or SL",
-        )
     return _reason(
-        ReasonCode.PRICE_UNAVAILABLE,
-        f"{request.order_type} orders of {leg.account.id} are protected by a limit around a fresh"
-        " price, and no price source is connected; send LIMIT or SL",
+        ReasonCode.ORDER_TYPE_NOT_ALLOWED,
+        f"{leg.account.id} takes no {request.order_type} orders (market_orders: reject);"
+        " send LIMIT or SL",
     )
 
 

@@ -22,6 +22,7 @@ from gateway.orchestrator.elsewhere import Elsewhere
 from gateway.orchestrator.evidence import Echo
 from gateway.orchestrator.live import LiveLeg, LiveOrder
 from gateway.orchestrator.plan import FindInstrument, Planner
+from gateway.orchestrator.pricing import Pricer, ReadQuote
 from gateway.orchestrator.reconciler import Reconciler
 from gateway.orchestrator.register import Register
 from gateway.orchestrator.resolving import Resolving
@@ -65,6 +66,7 @@ class OrderService:
         on_duplicate: Callable[[Account, str], None],
         name_contract: NameContract,
         calendar: Calendar,
+        read_quote: ReadQuote,
     ) -> None:
         self.calendar = calendar
         self._on_duplicate = on_duplicate
@@ -90,7 +92,14 @@ class OrderService:
         )
         self._acceptance = Acceptance(
             store,
-            Planner(accounts, groups, find_instrument, lambda: self._mint.mint(), self._stops),
+            Planner(
+                accounts,
+                groups,
+                find_instrument,
+                lambda: self._mint.mint(),
+                self._stops,
+                Pricer(accounts, read_quote),
+            ),
             self._register,
             kill,
             self._stops,

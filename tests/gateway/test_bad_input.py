@@ -185,7 +185,6 @@ async def test_an_unknown_order_is_a_404(one):
         ({"instrument": "NSE:NOSUCH"}, "instrument_unknown"),
         ({"instrument": "NSE:NIFTY 50"}, "instrument_blocked"),
         ({"price": "812.53"}, "tick_size"),
-        ({"order_type": "MARKET", "price": None}, "price_unavailable"),
         ({"product": "NRML"}, "product_not_allowed"),
     ],
 )

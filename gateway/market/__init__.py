@@ -1,0 +1,1 @@
+"""Prices, depth and candles, from whichever account has them."""
