@@ -261,7 +261,7 @@ def _index_words(connection: apsw.Connection) -> int:
         connection.execute(
             f"CREATE TABLE ranked_{number} (rank INTEGER PRIMARY KEY, instrument TEXT NOT NULL);"
             f"CREATE VIRTUAL TABLE search_{number} USING fts5"
-            " (words, content='', detail=none, columnsize=0, tokenize='ascii', prefix='2 3 4 5')"
+            " (words, content='', detail=none, columnsize=0, tokenize='ascii', prefix='2 3 4 5 6')"
         )
         connection.execute(
             f"INSERT INTO ranked_{number} (rank, instrument)"  # noqa: S608
