@@ -96,7 +96,9 @@ CODE_PLACED: Final = 1101
 CODE_NO_ACK: Final = 201
 CODE_REJECTED: Final = -99
 CODE_INVALID_ORDER_ID: Final = -51
-CODE_INVALID_SYMBOL: Final = -300
+CODES_INVALID_SYMBOL: Final = frozenset({-300, -310})
+"""-300 is documented; -310 came with "Please provide valid symbols" (dossier 4.2)."""
+
 CODES_SUCCESS: Final = frozenset({None, 200, 1101, 1102, 1103})
 """Codes that mean success beside `s: ok`; an answer without a code counts too (dossier 4.2)."""
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from adapters.fyers.constants import CODE_INVALID_SYMBOL
+from adapters.fyers.constants import CODES_INVALID_SYMBOL
 from adapters.fyers.envelope import Envelope, decode, lenient, payload, require_read
 from adapters.fyers.values import price
 from adapters.sdk.models import BrokerQuote
@@ -17,8 +17,8 @@ _T = TypeVar("_T")
 
 
 def is_bad_symbol(envelope: Envelope) -> bool:
-    """Whether an answer says that a symbol, of those asked for, is invalid (dossier 4.2, -300)."""
-    return envelope.ok is False and envelope.code == CODE_INVALID_SYMBOL and envelope.status < 500
+    """Whether an answer says that a symbol, of those asked for, is invalid (dossier 4.2)."""
+    return envelope.ok is False and envelope.code in CODES_INVALID_SYMBOL and envelope.status < 500
 
 
 def parse_quotes(

@@ -261,10 +261,14 @@ def test_one_unreadable_field_leaves_the_price(value: object):
     )
 
 
-def test_batch_refused_for_a_bad_symbol_is_told_apart_and_no_prices():
-    refused = envelope_of(answer_of('{"s":"error","code":-300,"message":"Invalid symbol"}', 400))
+@pytest.mark.parametrize("code", [-300, -310])
+@pytest.mark.parametrize("status", [200, 400])
+def test_batch_refused_for_a_bad_symbol_is_told_apart_and_no_prices(code: int, status: int):
+    text = f'{{"s":"error","code":{code},"message":"Please provide valid symbols"}}'
+    refused = envelope_of(answer_of(text, status))
 
     assert is_bad_symbol(refused)
+    assert not is_bad_symbol(envelope_of(answer_of(text, 503)))
     assert not is_bad_symbol(envelope_of(answer("get_quotes")))
     with pytest.raises(BadAnswer):
         parse_quotes(refused, _NAMES, _READ_AT)
