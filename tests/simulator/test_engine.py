@@ -343,6 +343,56 @@ def test_the_rest_after_a_decreed_fill_of_an_unacknowledged_order_still_trades()
     assert (S.FILLED, [4, 6]) == (placed.state, [fill.quantity for fill in placed.fills])
 
 
+def test_a_quote_trades_at_its_own_sides_and_triggers_by_the_last_price() -> None:
+    engine, _ = make(ack_delay_ms=0, fill_delay_ms=0)
+    engine.set_quote(SBIN, Decimal("812.00"), bid=Decimal("811.50"), ask=Decimal("812.50"))
+    between = engine.place(order(price=Decimal("812.25")))
+    bought = engine.place(order(order_type=OrderType.MARKET, price=None))
+    sold = engine.place(order(order_type=OrderType.MARKET, price=None, side=Side.SELL))
+    stop = engine.place(
+        order(order_type=OrderType.SL_M, price=None, trigger_price=Decimal("812.25"))
+    )
+    assert (Decimal("812.5000"), Decimal("811.5000")) == (bought.average_price, sold.average_price)
+    assert (S.OPEN, S.TRIGGER_PENDING) == (between.state, stop.state)
+    engine.set_price(SBIN, Decimal("812.00"))
+    assert (S.FILLED, Decimal("812.2500")) == (between.state, between.average_price)
+
+
+def test_without_a_price_nothing_trades_or_triggers_until_the_next_one() -> None:
+    engine, _ = make(ack_delay_ms=0, fill_delay_ms=0)
+    engine.suspend_price(SBIN)
+    market = engine.place(order(order_type=OrderType.MARKET, price=None))
+    stop = engine.place(
+        order(order_type=OrderType.SL_M, price=None, trigger_price=Decimal("800.00"))
+    )
+    assert (S.OPEN, S.TRIGGER_PENDING) == (market.state, stop.state)
+    engine.set_price(SBIN, Decimal("810.00"))
+    assert [Decimal("810.0000")] * 2 == [market.average_price, stop.average_price]
+
+
+def test_an_order_that_is_held_waits_for_its_release_in_an_open_market() -> None:
+    engine, clock = make(ack_delay_ms=0, fill_delay_ms=0)
+    held = engine.place(order(amo=True), hold=True)
+    clock.advance(ms=10_000)
+    assert S.PENDING is engine.orders[0].state
+    engine.release(held)
+    assert S.FILLED is held.state
+
+
+def test_a_book_taken_up_again_goes_on_where_it_was() -> None:
+    engine, _ = make(ack_delay_ms=0, fill_delay_ms=0)
+    engine.place(order(order_type=OrderType.MARKET, price=None))
+    resting = engine.place(order(price=Decimal("800.00")))
+    again, _ = make(ack_delay_ms=0, fill_delay_ms=0)
+    again.restore(engine.orders, engine.serials)
+    assert engine.account.blocked == again.account.blocked
+    fresh = again.place(order(price=Decimal("800.00")))
+    assert (3, 3) == (fresh.number, len({one.broker_order_id for one in again.orders}))
+    again.set_price(SBIN, Decimal("799.00"))
+    assert (S.FILLED, S.FILLED) == (resting.state, fresh.state)
+    assert ["00000001", "00000002", "00000003"] == [one.fill.trade_id for one in again.trades]
+
+
 def test_thousands_of_orders_due_at_once_all_happen() -> None:
     engine, clock = make()
     for _ in range(3000):
