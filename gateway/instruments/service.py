@@ -116,7 +116,10 @@ class InstrumentService:
         return listed
 
     def is_configured(self, broker: str) -> bool:
-        return any(account.broker == broker for account in self._accounts.values())
+        return broker in self._configured()
+
+    def _configured(self) -> set[str]:
+        return {account.broker for account in self._accounts.values()}
 
     async def missing(self) -> list[str]:
         """The configured brokers that have no master yet."""
@@ -138,11 +141,13 @@ class InstrumentService:
 
     async def search(self, wanted: Wanted, limit: int) -> list[Listed]:
         """Return contracts that have not expired, best match first, as every broker lists them."""
-        return await self._store.search(wanted, limit, _today())
+        return await self._store.search(wanted, limit, _today(), self._configured())
 
     async def expiries(self, underlying: str) -> list[MarkedExpiry]:
         """Return the days on which the futures and options of an underlying have yet to expire."""
-        return marked(await self._store.expiries(underlying.upper()), _today())
+        brokers = self._configured()
+        found = await self._store.expiries(underlying.upper())
+        return marked((each for each in found if each.broker in brokers), _today())
 
     async def suggest(self, instrument: str) -> list[str]:
         """Return canonical ids that may have been meant by one that no master has."""

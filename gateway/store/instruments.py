@@ -96,12 +96,19 @@ class InstrumentStore:
         """Return, for each ISIN and each broker that lists it, its shares' canonical ids."""
         return await self._run(self._find_isins, isins)
 
-    async def search(self, wanted: Wanted, limit: int, today: date) -> list[Listed]:
+    async def search(
+        self,
+        wanted: Wanted,
+        limit: int,
+        today: date,
+        brokers: Collection[str] | None = None,
+    ) -> list[Listed]:
         """Return the best matches that have not expired by `today`, best first.
 
-        A contract is there once, as every broker lists it that has just one of that name.
+        A contract is there once, as every broker lists it (every one of `brokers`) that has just
+        one of that name.
         """
-        return await self._search(master_search.search, wanted, limit, today)
+        return await self._search(master_search.search, wanted, limit, today, brokers)
 
     async def expiries(self, underlying: str) -> list[Expiry]:
         """Return the expiry days of an underlying in every master, past ones too."""

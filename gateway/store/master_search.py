@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 from typing import Any
 
@@ -20,11 +20,17 @@ Listed = dict[str, Instrument]
 _MOST_BY_ID = 2000
 
 
-def search(connection: apsw.Connection, wanted: Wanted, limit: int, today: date) -> list[Listed]:
+def search(
+    connection: apsw.Connection,
+    wanted: Wanted,
+    limit: int,
+    today: date,
+    brokers: Collection[str] | None = None,
+) -> list[Listed]:
     """Return the best matches that have not expired by `today`, best first.
 
-    A contract is shown once, as every broker lists it. Where a broker's master has two of its
-    name, that broker is left out.
+    A contract is shown once, as every broker lists it, or every one of `brokers`. Where a
+    broker's master has two of its name, that broker is left out.
     """
     if wanted.series == ():
         return []
@@ -34,23 +40,27 @@ def search(connection: apsw.Connection, wanted: Wanted, limit: int, today: date)
         for broker, generation, number in connection.execute(
             "SELECT broker, generation, search FROM masters ORDER BY broker"
         )
+        if brokers is None or broker in brokers
     ]
+    asked = [broker for broker, _, _ in masters]
     for instrument in _candidates(connection, masters, wanted, today):
         found.setdefault(instrument)
         if len(found) >= limit:
             break
-    return [listed for instrument in found if (listed := find_everywhere(connection, instrument))]
+    return [_everywhere(connection, instrument, asked) for instrument in found]
 
 
-def find_everywhere(connection: apsw.Connection, instrument: str) -> Listed:
-    """Return a contract as every broker lists it that has just one of that name."""
+def _everywhere(connection: apsw.Connection, instrument: str, brokers: Collection[str]) -> Listed:
+    """Return a contract as each of these brokers lists it that has just one of that name."""
     # Crossed, so that the few masters are walked and never the rows of them.
     rows: Any = connection.execute(
         "SELECT m.broker, i.data FROM masters m CROSS JOIN instruments i ON i.broker = m.broker"
         " AND i.generation = m.generation WHERE i.instrument = ? ORDER BY m.broker",
         (instrument,),
     )
-    return {broker: unpacked(instrument, data) for broker, data in rows if data}
+    return {
+        broker: unpacked(instrument, data) for broker, data in rows if data and broker in brokers
+    }
 
 
 def _candidates(
@@ -61,7 +71,8 @@ def _candidates(
 ) -> Iterator[str]:
     by_id = wanted.query.strip().upper()
     if by_id:
-        yield from _exact(connection, by_id, wanted, today)
+        brokers = [broker for broker, _, _ in masters]
+        yield from _exact(connection, by_id, wanted, today, brokers)
     for expression in expressions(wanted):
         streams = [_matches(connection, each, expression, today) for each in masters]
         for _, instrument in heapq.merge(*streams):
@@ -70,10 +81,17 @@ def _candidates(
         yield from _begins(connection, masters, by_id, wanted, today)
 
 
-def _exact(connection: apsw.Connection, symbol: str, wanted: Wanted, today: date) -> Iterator[str]:
+def _exact(
+    connection: apsw.Connection,
+    symbol: str,
+    wanted: Wanted,
+    today: date,
+    brokers: Collection[str],
+) -> Iterator[str]:
     for exchange in Exchange:
         name = f"{exchange.value}:{symbol}"
-        if any(_fits(item, wanted, today) for item in find_everywhere(connection, name).values()):
+        listed = _everywhere(connection, name, brokers)
+        if any(_fits(item, wanted, today) for item in listed.values()):
             yield name
 
 

@@ -255,3 +255,13 @@ async def test_an_exchange_before_the_text_narrows_the_search(rig):
 
     assert "BSE:SBIN" in names
     assert {Exchange.BSE.value} == {name.partition(":")[0] for name in names}
+
+
+async def test_a_broker_that_is_no_longer_configured_has_no_say(hdfc):
+    store = hdfc.gateway._instrument_store
+    await store.replace("gone", [share("SBIN", lot_size=9), share("ONLYTHERE")])
+
+    (row,) = (await hdfc.call("GET", "/v1/instruments?query=sbin&limit=1")).json["instruments"]
+
+    assert (["hdfc"], {}) == (list(row["brokers"]), row["disagreements"])
+    assert [] == await found(hdfc, "query=onlythere")
