@@ -23,6 +23,7 @@ from adapters.sdk.conformance.changes import ChangeTests
 from adapters.sdk.conformance.login import LoginTests
 from adapters.sdk.conformance.market import MarketTests
 from adapters.sdk.conformance.masters import MasterTests
+from adapters.sdk.conformance.mutations import MutationTests
 from adapters.sdk.conformance.orders import OrderTests
 from adapters.sdk.conformance.outcomes import OutcomeTests
 from adapters.sdk.conformance.reads import ReadTests
@@ -33,7 +34,14 @@ __all__ = ["AdapterConformance", "Bench", "Gate", "Rule", "Setup", "change_of", 
 
 @pytest.mark.asyncio
 class AdapterConformance(
-    MasterTests, MarketTests, ReadTests, OutcomeTests, ChangeTests, OrderTests, LoginTests
+    MutationTests,
+    MasterTests,
+    MarketTests,
+    ReadTests,
+    OutcomeTests,
+    ChangeTests,
+    OrderTests,
+    LoginTests,
 ):
     """Every test of the kit. Subclass it as `Test...` and set `plugin`.
 

@@ -31,6 +31,7 @@ class Setup:
     `wire`: False for an adapter without a network between it and its exchange.
     `differs`: names of `BrokerOrder` fields that this broker shows otherwise than they were sent,
     each with the reason; none of them may be comparable.
+    `filters`: reads whose answer holds rows that are none of ours, each with the source of that.
     `unproven_success`: bodies of a 2xx answer to an order that look like a success and have no
     order id, in the broker's own envelope.
     `statuses_that_refuse`: HTTP statuses that prove, whatever their body, that nothing was created,
@@ -43,6 +44,7 @@ class Setup:
     login: ClassVar[str | None] = None
     wire: ClassVar[bool] = True
     differs: ClassVar[Mapping[str, str]] = {}
+    filters: ClassVar[Mapping[str, str]] = {}
     unproven_success: ClassVar[tuple[str, ...]] = ()
     statuses_that_refuse: ClassVar[Mapping[int, str]] = {}
     rate_limit_creates_nothing: ClassVar[str] = ""

@@ -12,8 +12,8 @@ from adapters.sdk.conformance.base import Setup
 from adapters.sdk.conformance.bench import Bench
 from adapters.sdk.conformance.rules import Rule, broken, require
 from adapters.sdk.errors import GatewayError, LoginExpired, NotSent, OutcomeUnknown
-from adapters.sdk.interface import Adapter, Feature
-from adapters.sdk.models import Instrument, MarginOrder, OrderType, Side, Validity
+from adapters.sdk.interface import Adapter, Feature, TagEcho
+from adapters.sdk.models import Instrument, MarginOrder, OrderRef, OrderType, Side, Validity
 from adapters.sdk.simulator import Contract
 
 _FAILURES: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -37,7 +37,7 @@ class ReadTests(Setup):
         if not self.capabilities.has(Feature.TRADE_BOOK):
             await bench.refuses("trade_book", lambda: bench.adapter.trade_book(bench.session))
             return
-        instrument = await _buy(bench, units_of_a_lot=2)
+        instrument = await buy(bench, units_of_a_lot=2)
         order = bench.ledger[-1]
         trades = await bench.works("trade_book", lambda: bench.adapter.trade_book(bench.session))
         require(
@@ -67,7 +67,7 @@ class ReadTests(Setup):
             Rule.WHOLE,
             "an account without positions does not read as an empty list",
         )
-        bought = await _buy(bench, units_of_a_lot=3)
+        bought = await buy(bench, units_of_a_lot=3)
         await self._position_is(bench, bought, bench.ledger[-1].quantity)
         await _sell(bench, bought, bench.ledger[-1].quantity)
         await self._position_is(bench, bought, 0)
@@ -159,10 +159,10 @@ class ReadTests(Setup):
         self, bench: Bench, failure: tuple[str, dict[str, Any]]
     ) -> None:
         self.needs_wire()
-        await _buy(bench, units_of_a_lot=1)
+        await buy(bench, units_of_a_lot=1)
         await bench.place()
         action, params = failure
-        for name, call in self._reads(bench).items():
+        for name, call in account_reads(bench).items():
             before = bench.sent()
             await call(bench.adapter)
             requests = bench.sent() - before
@@ -176,14 +176,14 @@ class ReadTests(Setup):
         await bench.place()
         adapter = bench.impatient(0.3)
         await adapter.warm(bench.session)
-        for name, call in self._reads(bench).items():
+        for name, call in account_reads(bench).items():
             bench.strike("any", "hang")
             await _raises(f"{name} (never answered)", lambda _: call(adapter), bench)  # noqa: B023
             bench.heal()
 
     async def test_read_with_a_dead_session_says_so(self, bench: Bench) -> None:
         self.needs_wire()
-        for name, call in self._reads(bench).items():
+        for name, call in account_reads(bench).items():
             bench.strike("any", "session_expired")
             try:
                 got = await call(bench.adapter)
@@ -201,24 +201,11 @@ class ReadTests(Setup):
         self.needs_wire()
         adapter = bench.fresh()
         bench.strike("any", "refuse", ms=None)
-        for name, call in self._reads(bench).items():
+        for name, call in account_reads(bench).items():
             what = f"{name} (connection refused)"
             await _raises(what, lambda _: call(adapter), bench)  # noqa: B023
 
     # How
-
-    def _reads(self, bench: Bench) -> Mapping[str, Callable[[Adapter], Awaitable[Any]]]:
-        """Every declared read of the account."""
-        session = bench.session
-        reads: dict[str, Callable[[Adapter], Awaitable[Any]]] = {
-            "order_book": lambda adapter: adapter.order_book(session)
-        }
-        for feature in (Feature.TRADE_BOOK, Feature.POSITIONS, Feature.HOLDINGS, Feature.FUNDS):
-            if self.capabilities.has(feature):
-                reads[feature.value] = lambda adapter, feature=feature: getattr(  # type: ignore[misc]
-                    adapter, feature.value
-                )(session)
-        return reads
 
     async def _position_is(self, bench: Bench, instrument: Instrument, quantity: int) -> None:
         rows = [
@@ -239,7 +226,32 @@ class ReadTests(Setup):
                 _is_money(getattr(row, name), f"BrokerPosition.{name}")
 
 
-async def _buy(bench: Bench, *, units_of_a_lot: int) -> Instrument:
+def account_reads(bench: Bench) -> Mapping[str, Callable[[Adapter], Awaitable[Any]]]:
+    """Every declared read of the account; those of one order are of the newest in the ledger."""
+    session, capabilities = bench.session, bench.capabilities
+    reads: dict[str, Callable[[Adapter], Awaitable[Any]]] = {
+        "order_book": lambda adapter: adapter.order_book(session)
+    }
+    for feature in (Feature.TRADE_BOOK, Feature.POSITIONS, Feature.HOLDINGS, Feature.FUNDS):
+        if capabilities.has(feature):
+            reads[feature.value] = lambda adapter, feature=feature: getattr(  # type: ignore[misc]
+                adapter, feature.value
+            )(session)
+    if bench.ledger:
+        newest = bench.ledger[-1]
+        ref = OrderRef(
+            broker_order_id=newest.broker_order_id,
+            instrument=bench.instruments[newest.contract.instrument],
+            order_type=newest.order_type,
+        )
+        reads["get_order"] = lambda adapter: adapter.get_order(session, ref)
+        if capabilities.tag_echo is TagEcho.QUERYABLE and newest.tag:
+            tag = int("".join(filter(str.isdigit, newest.tag))[-15:])
+            reads["find_by_tag"] = lambda adapter: adapter.find_by_tag(session, tag)
+    return reads
+
+
+async def buy(bench: Bench, *, units_of_a_lot: int) -> Instrument:
     """Buy at a limit that fills at once, in the plainest way that the broker takes."""
     plain = bench.order()
     instrument = plain.instrument
