@@ -145,7 +145,7 @@ class Desk:
 
     async def settled(self, broker_order_id: str) -> BrokerOrder:
         """Wait, bounded, for an order that prices to come have to end."""
-        for _ in range(500):
+        for _ in range(3000):
             row = await self.row(broker_order_id)
             if row.state is not None and row.state.is_final:
                 return row

@@ -57,7 +57,7 @@ class PaperRig(Rig):
         account: str = "paper-main",
     ) -> dict[str, Any]:
         """Wait, bounded, until the journal says so of the account's leg."""
-        for _ in range(400):
+        for _ in range(1500):
             leg: dict[str, Any] = (await self.call("GET", f"/v1/orders/{order_id}")).leg(account)
             if reached(leg):
                 return leg
