@@ -26,6 +26,7 @@ from gateway.api.close import CloseRoutes
 from gateway.api.events import EventRoutes
 from gateway.api.instruments import InstrumentRoutes
 from gateway.api.kill import KillRoutes
+from gateway.api.market import MarketRoutes
 from gateway.api.openapi import openapi_route
 from gateway.api.orderbook import OrderBookRoutes
 from gateway.api.orders import OrderRoutes
@@ -48,7 +49,9 @@ from gateway.instruments import DailyRefresh, InstrumentService, is_stale
 from gateway.kill import Engagement, KillFile, KillSwitch, Scope
 from gateway.kill.switch import JOURNAL as JOURNAL_BROKEN
 from gateway.lending import Lending
+from gateway.market.candles import CandleDesk
 from gateway.market.quotes import QuoteDesk
+from gateway.market.sources import Sources
 from gateway.orchestrator.account import Account, AccountPolicy
 from gateway.orchestrator.baskets import Baskets
 from gateway.orchestrator.closes import PositionCloses
@@ -64,6 +67,7 @@ from gateway.orders.times import now_us
 from gateway.secrets.sealing import Keyring
 from gateway.sessions import SessionManager
 from gateway.store import Store
+from gateway.store.candles import CandleStore
 from gateway.store.instruments import InstrumentStore
 from gateway.version import program_version
 
@@ -71,6 +75,7 @@ log = logging.getLogger(__name__)
 
 JOURNAL = "journal.db"
 INSTRUMENTS = "instruments.db"
+CANDLES = "candles.db"
 CALLS = "calls.json"
 ADAPTERS = "adapters"
 
@@ -112,6 +117,13 @@ class Gateway:
         lending.open(self.accounts, self.instruments.find, self.sessions.session_expired)
         boot_id = secrets.token_hex(8)
         self.quotes = QuoteDesk(self.instruments.find, self.sessions.session_expired)
+        self._candle_store = CandleStore(data_dir / CANDLES)
+        self.candles = CandleDesk(
+            self._candle_store,
+            self.instruments.find,
+            self.sessions.session_expired,
+            self.days.calendar,
+        )
         self.orders = OrderService(
             self.store,
             self.accounts,
@@ -191,6 +203,7 @@ class Gateway:
             account.calls.close()
             await account.adapter.close()
         self._instrument_store.close()
+        self._candle_store.close()
         self.store.close()
 
     def routes(self) -> list[Route]:
@@ -222,6 +235,13 @@ class Gateway:
             *AuditRoutes(self.store, self.feed).routes(),
             *EventRoutes(self.feed, self.orders, self.accounts).routes(),
             *BreakerRoutes(self.accounts, self.breakers).routes(),
+            *MarketRoutes(
+                Sources(self.accounts),
+                self.quotes,
+                self.candles,
+                self.instruments.find,
+                self.sessions.session_expired,
+            ).routes(),
             *self._book_routes(),
         ]
         return [*routes, openapi_route(routes, program_version())]
