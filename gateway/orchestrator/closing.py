@@ -188,17 +188,19 @@ def protected_price(
 ) -> Decimal | None:
     """A limit that trades at once in a calm market and no worse than the account's band allows.
 
-    Rounded to the tick towards the last price, so never outside the band.
+    Rounded to the tick towards the last price, so never outside the band, nor outside the day's
+    where the broker publishes that.
     """
     if last_price <= 0:
         return None
     percent = account.policy.protect_band.get(instrument.type, _DEFAULT_BAND)
     tick = instrument.tick_size
     if side is Side.SELL:
-        worst = last_price * (1 - percent / 100)
+        worst = max(last_price * (1 - percent / 100), instrument.band_low or Decimal(0))
         price = (worst / tick).to_integral_value(ROUND_CEILING) * tick
     else:
         worst = last_price * (1 + percent / 100)
+        worst = min(worst, instrument.band_high or worst)
         price = (worst / tick).to_integral_value(ROUND_FLOOR) * tick
     return max(price, tick)
 

@@ -376,7 +376,9 @@ async def test_an_order_of_another_strategy_on_the_closing_side_is_counted(one):
     assert Side.SELL == one.ledger("fyers")[-1].side
 
 
-@pytest.mark.parametrize("action", ["accept_then_html", "accept_then_empty", "accept_then_truncated"])
+@pytest.mark.parametrize(
+    "action", ["accept_then_html", "accept_then_empty", "accept_then_truncated"]
+)
 async def test_positions_that_cannot_be_read_close_nothing_and_are_said_so(one, action):
     hold(one, "fyers", 10)
     stop = elsewhere(one, "fyers", product=Product.MIS)
