@@ -23,8 +23,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers are waited for a short while, and open breakers too."""
     make = runtime.adapter_context
 
-    def quick(*args: Any) -> Any:
-        context = make(*args)
+    def quick(*args: Any, **more: Any) -> Any:
+        context = make(*args, **more)
         return msgspec.structs.replace(context, answer_timeout_s=0.4, read_timeout_s=0.4)
 
     monkeypatch.setattr(runtime, "adapter_context", quick)
