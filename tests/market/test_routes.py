@@ -12,6 +12,22 @@ from gateway.orders.times import IST
 from tests.gateway.rig import Rig
 
 SBIN = "NSE:SBIN"
+FIELDS = [
+    "instrument",
+    "last_price",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "bid_price",
+    "bid_quantity",
+    "ask_price",
+    "ask_quantity",
+    "open_interest",
+    "as_of",
+    "account",
+]
 
 
 def days_ago(days: int) -> str:
@@ -32,22 +48,7 @@ async def test_quotes_of_a_named_account_have_every_field(rig, broker):
     reply = await get(rig, "quotes", instruments=SBIN, account=f"{broker}-main")
 
     [row] = reply.json["quotes"]
-    assert list(row) == [
-        "instrument",
-        "last_price",
-        "open",
-        "high",
-        "low",
-        "close",
-        "volume",
-        "bid_price",
-        "bid_quantity",
-        "ask_price",
-        "ask_quantity",
-        "open_interest",
-        "as_of",
-        "account",
-    ]
+    assert list(row) == FIELDS
     assert (row["instrument"], row["account"]) == (SBIN, f"{broker}-main")
     assert Decimal(row["last_price"]) > 0
     assert row["as_of"].endswith("+05:30")
