@@ -45,6 +45,8 @@ LOOK_EVERY_S = 30.0
 # While brokers fail: a minute, then more, so that the reads do not add to their trouble.
 _AGAIN_US = (60_000_000, 120_000_000, 300_000_000)
 _LEAVING_S = 5.0
+# Of a closed day's books of many accounts, so that they do not stand in memory all at once.
+_AT_ONCE = 4
 _DAYS_BACK = 4
 _DAY = timedelta(days=1)
 
@@ -87,7 +89,13 @@ class SnapshotKeeper:
 
     async def tick(self) -> None:
         """Take every snapshot that is due now, and say which were missed."""
-        await asyncio.gather(*(self._look_after(item) for item in self._accounts.values()))
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(account: Account) -> None:
+            async with room:
+                await self._look_after(account)
+
+        await asyncio.gather(*map(one, self._accounts.values()))
 
     async def take(self, account: Account, why: str) -> bool:
         """Read and keep an account's books now; False when not all of them could be.
