@@ -6,6 +6,7 @@ Not collected by itself: `test_kit` runs it where Acme's adapter is installed.
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -127,6 +128,42 @@ class _ShowsOnePage(AcmeAdapter):
 
 class TestShowsOnePage(_Suite):
     adapter = _ShowsOnePage
+
+
+class _SkipsRows(AcmeAdapter):
+    async def order_book(self, session: Session) -> list[BrokerOrder]:
+        found = []
+        for row in parse.rows(await self._client.get_orders(session.token)):
+            try:
+                found.append(parse.order(row))
+            except GatewayError:
+                continue
+        return found
+
+
+class TestSkipsRows(_Suite):
+    adapter = _SkipsRows
+
+
+class _TellsItsLog(AcmeAdapter):
+    async def place_order(self, session: Session, order: PlaceOrder, gate: SendGate) -> Placed:
+        logging.getLogger(__name__).debug("placing with %s", session.token)
+        return await super().place_order(session, order, gate)
+
+
+class TestTellsItsLog(_Suite):
+    adapter = _TellsItsLog
+
+
+class _SendsNonsenseFirst(AcmeAdapter):
+    async def place_order(self, session: Session, order: PlaceOrder, gate: SendGate) -> Placed:
+        fields = {**orders.place_fields(order), "side": "BUY"}
+        await self._client.post_orders(session.token, fields, Gate())
+        return await super().place_order(session, order, gate)
+
+
+class TestSendsNonsenseFirst(_Suite):
+    adapter = _SendsNonsenseFirst
 
 
 class _TellsItsToken(AcmeAdapter):

@@ -311,6 +311,12 @@ class Bench:
                 ) from error
         raise broken(Rule.DECLARED, f"{what} is not declared, but answers {got!r}: declare it")
 
+    def kept_to_the_documents(self) -> None:
+        """Require that the simulator counted no violation."""
+        counted = getattr(self.simulator, "violations", {})
+        told = ", ".join(f"{kind}: {what} ({number})" for (kind, what), number in counted.items())
+        require(not counted, Rule.PROTOCOL, f"the simulator counted violations: {told}")
+
     def keeps_secrets(self, *shown: object) -> None:
         """Require that no secret stands in what these say of themselves."""
         for one in shown:

@@ -67,6 +67,7 @@ class ChangeTests(Setup):
                 )
         require(taken, Rule.DECLARED, "modify is declared, but `check_modify` takes no change")
         require(len(bench.ledger) == 1, Rule.ONE_WRITE, "a modify made another order")
+        bench.kept_to_the_documents()
 
     async def test_senseless_changes_are_refused_unsent(self, bench: Bench) -> None:
         if not self.capabilities.has(Feature.MODIFY):
@@ -137,6 +138,7 @@ class ChangeTests(Setup):
                 Rule.FIELDS,
                 f"a cancelled {order_type} order is read as {row.state} ({row.raw_state})",
             )
+        bench.kept_to_the_documents()
 
     async def test_cancel_and_modify_of_an_order_that_is_done_claim_nothing(
         self, bench: Bench

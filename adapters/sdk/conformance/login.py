@@ -44,6 +44,7 @@ class LoginTests(Setup):
             f"prove_session says {client!r}, the session says {session.client_id!r}",
         )
         outside.keeps_secrets(session, outside.adapter)
+        outside.kept_to_the_documents()
 
     async def test_each_step_of_the_login_keeps_its_secrets(self, outside: Bench) -> None:
         step = await outside.adapter.begin_login(outside.credentials)

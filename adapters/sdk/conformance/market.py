@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -14,7 +14,7 @@ from adapters.sdk.conformance.bench import Bench
 from adapters.sdk.conformance.rules import Rule, broken, require
 from adapters.sdk.errors import GatewayError, LoginExpired, NotSent, NotSupported, OutcomeUnknown
 from adapters.sdk.interface import Feature
-from adapters.sdk.models import Candle, DepthLevel, Instrument, Interval
+from adapters.sdk.models import Candle, DepthLevel, Instrument, Interval, MarginOrder
 from adapters.sdk.simulator import IST
 
 _MINUTES = {
@@ -64,6 +64,7 @@ class MarketTests(Setup):
                 f"{one.instrument} trades at {price}, quoted at {quote.last_price!r}",
             )
             require(quote.as_of.tzinfo, Rule.VALUES, "BrokerQuote.as_of has no time zone")
+        bench.kept_to_the_documents()
 
     async def test_quotes_of_nothing_ask_nothing(self, bench: Bench) -> None:
         if not self.capabilities.has(Feature.QUOTES):
@@ -161,6 +162,54 @@ class MarketTests(Setup):
                 f"{interval}: asked for {inner[0].at} to {inner[-1].at}, both included; answered"
                 f" {len(again)} candles instead of {len(inner)}",
             )
+
+    @pytest.mark.parametrize(
+        "action", ["accept_then_html", "accept_then_empty", "accept_then_truncated", "status"]
+    )
+    async def test_depth_candles_and_margins_that_fail_raise(
+        self, bench: Bench, action: str
+    ) -> None:
+        self.needs_wire()
+        calls = self._market_calls(bench)
+        if not calls:
+            pytest.skip("none of them is declared")
+        for name, call in calls.items():
+            bench.strike("any", action, count=None)
+            try:
+                got = await call()
+            except (OutcomeUnknown, NotSent, LoginExpired) as error:
+                bench.keeps_secrets(error)
+            except GatewayError as error:
+                raise broken(
+                    Rule.WHOLE, f"{name} that were not answered raise {error!r}"
+                ) from error
+            else:
+                raise broken(Rule.WHOLE, f"{name} that were not answered ({action}) are {got!r}")
+            bench.heal()
+
+    def _market_calls(self, bench: Bench) -> dict[str, Callable[[], Awaitable[object]]]:
+        order, session, adapter = bench.order(), bench.session, bench.adapter
+        asked = MarginOrder(
+            instrument=order.instrument,
+            side=order.side,
+            order_type=order.order_type,
+            product=order.product,
+            quantity=order.quantity,
+            price=order.price,
+        )
+        calls: dict[str, Callable[[], Awaitable[object]]] = {}
+        if self.capabilities.has(Feature.DEPTH):
+            calls["depth"] = lambda: adapter.depth(session, order.instrument)
+        if self.capabilities.has(Feature.MARGINS):
+            calls["margins"] = lambda: adapter.margins(session, [asked])
+        if self.capabilities.has(Feature.CANDLES):
+            interval = next(iter(self.capabilities.candle_days))
+            end = datetime.combine(datetime.now(IST).date(), time(), IST) - timedelta(seconds=1)
+            start = end - timedelta(hours=20)
+            calls["candles"] = lambda: adapter.candles(
+                session, order.instrument, interval, start, end
+            )
+        return calls
 
     async def test_undeclared_interval_is_not_supported(self, bench: Bench) -> None:
         instrument = bench.order().instrument

@@ -74,6 +74,7 @@ class OrderTests(Setup):
                 self._exchange_has(bench, order, told)
                 row = await bench.row(placed.broker_order_id)
                 self._row_is(order, row, told)
+        bench.kept_to_the_documents()
 
     async def test_each_declared_value_is_taken_in_some_order(self, bench: Bench) -> None:
         taken = [

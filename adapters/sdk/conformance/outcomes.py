@@ -7,6 +7,8 @@ ledger, and never to the adapter. It may therefore say only what is true in both
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -27,6 +29,7 @@ from adapters.sdk.models import PlaceOrder
 from adapters.sdk.simulator import CallKind, SimResponse
 
 _JSON = "application/json"
+_LIBRARIES = ("urllib3", "niquests")
 
 
 class Loss(NamedTuple):
@@ -341,6 +344,32 @@ class OutcomeTests(Setup):
                 Rule.EVIDENCE,
                 f"{name} at a refused connection is NotSent, not {error!r}",
             )
+
+    async def test_no_secret_is_logged(
+        self, bench: Bench, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("DEBUG")
+        await self.log_in(bench.adapter, bench.simulator)
+        await bench.place()
+        if self.wire:
+            for action in ("accept_then_html", "accept_then_reset", "reject", "session_expired"):
+                bench.strike("place", action)
+                with contextlib.suppress(GatewayError):
+                    await bench.adapter.place_order(bench.session, bench.order(), Gate())
+                bench.heal()
+        # Of the HTTP library the gateway shows warnings only, since its debug lines hold URLs.
+        shown = [
+            record
+            for record in caplog.records
+            if record.levelno >= logging.WARNING or not record.name.startswith(_LIBRARIES)
+        ]
+        for name, secret in bench.secrets().items():
+            for record in shown:
+                require(
+                    secret not in record.getMessage(),
+                    Rule.SECRETS,
+                    f"the {name} can be read in the log of {record.name}",
+                )
 
     # How
 

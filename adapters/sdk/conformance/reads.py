@@ -38,25 +38,42 @@ class ReadTests(Setup):
             await bench.refuses("trade_book", lambda: bench.adapter.trade_book(bench.session))
             return
         instrument = await buy(bench, units_of_a_lot=2)
-        order = bench.ledger[-1]
+        _, placed = await bench.place(quantity=bench.order().instrument.lot_size * 3)
+        twice = bench.simulator.engine.get(placed.broker_order_id)
+        if twice is not None:
+            bench.simulator.engine.fill(twice, instrument.lot_size)
+            bench.simulator.engine.fill(twice)
+        fills = bench.simulator.engine.trades
         trades = await bench.works("trade_book", lambda: bench.adapter.trade_book(bench.session))
         require(
-            [trade.broker_order_id for trade in trades]
-            == [order.broker_order_id] * len(order.fills),
+            len(trades) == len(fills) == 3,
             Rule.WHOLE,
-            f"the exchange made {len(order.fills)} fill(s) of one order, the trade book shows"
-            f" {trades}",
+            f"the exchange made {len(fills)} fills of two orders, the trade book shows {trades}",
         )
-        for trade, fill in zip(trades, order.fills, strict=True):
+        for made in fills:
+            fill, order = made.fill, made.order
+            rows = [
+                row
+                for row in trades
+                if (row.broker_order_id, row.quantity, row.price)
+                == (order.broker_order_id, fill.quantity, fill.price)
+            ]
             require(
-                (trade.quantity, trade.price, trade.side) == (fill.quantity, fill.price, Side.BUY),
+                len(rows) == 1 and rows[0].side == order.side,
                 Rule.VALUES,
-                f"a fill of {fill.quantity} at {fill.price} is read as {trade!r}",
+                f"a fill of {fill.quantity} at {fill.price} of {order.broker_order_id} is read as"
+                f" {rows} among {trades}",
             )
-            _has_codes(trade.codes, instrument, self.capabilities.code_keys, "a trade")
-            _is_money(trade.price, "BrokerTrade.price")
-            if trade.traded_at is not None:
-                require(trade.traded_at.tzinfo, Rule.VALUES, "traded_at has no time zone")
+            _has_codes(rows[0].codes, instrument, self.capabilities.code_keys, "a trade")
+            _is_money(rows[0].price, "BrokerTrade.price")
+            if rows[0].traded_at is not None:
+                require(rows[0].traded_at.tzinfo, Rule.VALUES, "traded_at has no time zone")
+        require(
+            len({row.trade_id for row in trades}) == len(trades),
+            Rule.VALUES,
+            f"two fills have one trade_id: {[row.trade_id for row in trades]}",
+        )
+        bench.kept_to_the_documents()
 
     async def test_positions_are_signed_units(self, bench: Bench) -> None:
         if not self.capabilities.has(Feature.POSITIONS):
@@ -71,6 +88,7 @@ class ReadTests(Setup):
         await self._position_is(bench, bought, bench.ledger[-1].quantity)
         await _sell(bench, bought, bench.ledger[-1].quantity)
         await self._position_is(bench, bought, 0)
+        bench.kept_to_the_documents()
 
     async def test_short_position_is_negative(self, bench: Bench) -> None:
         if not self.capabilities.has(Feature.POSITIONS):
@@ -104,6 +122,7 @@ class ReadTests(Setup):
                     f"bought at {one.average_price}, read as {rows[0].average_price}",
                 )
                 _is_money(rows[0].average_price, "BrokerHolding.average_price")
+        bench.kept_to_the_documents()
 
     async def test_funds_are_rupees_that_an_order_blocks(self, bench: Bench) -> None:
         if not self.capabilities.has(Feature.FUNDS):
@@ -151,6 +170,7 @@ class ReadTests(Setup):
                 f"margins of {len(asked)} order(s) reads {margin!r}",
             )
         require(not bench.ledger, Rule.ONE_WRITE, "asking for margins placed an order")
+        bench.kept_to_the_documents()
 
     @pytest.mark.parametrize(
         "failure", _FAILURES, ids=lambda it: "_".join([it[0], *map(str, it[1].values())])

@@ -21,6 +21,7 @@ class Rule(Enum):
     FIELDS = ("an order stands in the book with the values that it was sent with", "orders")
     TAG = ("the tag comes back as `tag_echo` promises", "orders")
     ONE_WRITE = ("a write leaves once: no repetition, no redirect, no second try", "writes")
+    PROTOCOL = ("nothing is sent that the broker's documents forbid", "the-simulator")
     GATE = ("the gateway's gate is handed to the transport, and its no is final", "writes")
     EVIDENCE = ("`Refused` and `NotSent` need evidence; all else is unknown", "errors")
     WHOLE = ("a read is whole and good, or it raises: never a part", "reads")
