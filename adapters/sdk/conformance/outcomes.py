@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from adapters.sdk.conformance.base import Setup
 from adapters.sdk.conformance.bench import Bench, Gate, change_of, ref
+from adapters.sdk.conformance.losses import LOSSES, NO_ID, Loss
 from adapters.sdk.conformance.rules import Rule, broken, require
 from adapters.sdk.errors import (
     GatewayError,
@@ -32,60 +33,10 @@ _JSON = "application/json"
 _LIBRARIES = ("urllib3", "niquests")
 
 
-class Loss(NamedTuple):
-    """One way in which the answer to a write is lost, and whether the exchange has the write."""
-
-    name: str
-    action: str
-    params: dict[str, Any]
-    taken: bool
-    hangs: bool = False
-
-
-LOSSES = (
-    Loss("reset_when_the_request_came", "reset_before_read", {}, False),
-    Loss("reset_before_the_broker_took_it", "reset_before_accept", {}, False),
-    Loss("reset_after_the_broker_took_it", "accept_then_reset", {}, True),
-    Loss("closed_after_the_broker_took_it", "accept_then_close", {}, True),
-    Loss("never_answered_and_not_taken", "hang", {}, False, hangs=True),
-    Loss("never_answered_and_taken", "accept_then_hang", {}, True, hangs=True),
-    Loss("taken_after_the_client_gave_up", "accept_late", {"ms": 1}, True, hangs=True),
-    *(
-        Loss(f"http_{status}_and_not_taken", "status", {"status": status}, False)
-        for status in (500, 502, 503, 504)
-    ),
-    *(
-        Loss(f"http_{status}_and_taken", "accept_then_status", {"status": status}, True)
-        for status in (500, 502, 503, 504)
-    ),
-    *(
-        Loss(f"proxy_page_{status}_and_taken", "accept_then_status", {"status": status}, True)
-        for status in (403, 404, 408, 429)
-    ),
-    Loss("http_500_with_json_and_taken", "accept_then_status",
-         {"status": 500, "body": '{"status":"error","message":"failed"}', "content_type": _JSON},
-         True),
-    Loss("html_with_200", "accept_then_html", {}, True),
-    Loss("empty_with_200", "accept_then_empty", {}, True),
-    Loss("empty_with_204", "accept_then_empty", {"status": 204}, True),
-    Loss("json_cut_short", "accept_then_truncated", {}, True),
-    Loss("one_byte_of_json", "accept_then_truncated", {"bytes": 1}, True),
-    Loss("ends_inside_its_length", "accept_then_truncated", {"length": "full"}, True),
-    Loss("reset_in_the_head_of_the_answer", "reset_at_byte", {"bytes": 12}, True),
-    Loss("reset_in_the_body_of_the_answer", "reset_at_byte", {"bytes": 80}, True),
-)  # fmt: skip
-# A 2xx that names no order: the shapes that any broker's front may produce.
-NO_ID = ("{}", "[]", "null", "true", '"ok"', "0", '{"status":"success"}', '{"data":null}')
-
-
-def by_name(loss: Loss) -> str:
-    return loss.name
-
-
 class OutcomeTests(Setup):
     """Ambiguous outcomes of placing, changing and cancelling."""
 
-    @pytest.mark.parametrize("loss", LOSSES, ids=by_name)
+    @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
     async def test_place_whose_answer_is_lost_is_unknown(self, bench: Bench, loss: Loss) -> None:
         self._can_happen(loss)
         adapter = await _adapter_for(bench, loss)
@@ -99,7 +50,7 @@ class OutcomeTests(Setup):
         _is_unknown(f"place_order ({loss.name})", error, taken=loss.taken)
         _left_once(bench, CallKind.PLACE, gate)
         bench.keeps_secrets(error)
-        await self._book_tells_the_truth(bench, order)
+        await self._book_tells_the_truth(bench)
 
     async def test_place_at_a_refused_connection_is_not_sent(self, bench: Bench) -> None:
         self.needs_wire()
@@ -301,7 +252,7 @@ class OutcomeTests(Setup):
                 f"{name} is to call ready, then check, once each, not {passed.calls}",
             )
 
-    @pytest.mark.parametrize("loss", LOSSES, ids=by_name)
+    @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
     async def test_cancel_whose_answer_is_lost_is_unknown(self, bench: Bench, loss: Loss) -> None:
         self._can_happen(loss)
         order, placed = await bench.place()
@@ -315,7 +266,7 @@ class OutcomeTests(Setup):
             ),
         )
 
-    @pytest.mark.parametrize("loss", LOSSES, ids=by_name)
+    @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
     async def test_modify_whose_answer_is_lost_is_unknown(self, bench: Bench, loss: Loss) -> None:
         self._can_happen(loss)
         if not self.capabilities.has(Feature.MODIFY):
@@ -412,7 +363,7 @@ class OutcomeTests(Setup):
         require(gate.calls == ["ready", "check"], Rule.GATE, f"{what} passed {gate.calls}")
         bench.keeps_secrets(error)
 
-    async def _book_tells_the_truth(self, bench: Bench, order: PlaceOrder) -> None:
+    async def _book_tells_the_truth(self, bench: Bench) -> None:
         """After the storm the book shows exactly what the exchange has."""
         bench.heal()
         book = await bench.adapter.order_book(bench.session)
