@@ -26,6 +26,7 @@ from gateway.api.close import CloseRoutes
 from gateway.api.events import EventRoutes
 from gateway.api.instruments import InstrumentRoutes
 from gateway.api.kill import KillRoutes
+from gateway.api.limits import LimitRoutes
 from gateway.api.market import MarketRoutes
 from gateway.api.openapi import openapi_route
 from gateway.api.orderbook import OrderBookRoutes
@@ -37,6 +38,7 @@ from gateway.api.reconcile import ReconcileRoutes
 from gateway.api.routing import Route
 from gateway.api.sessions import SessionRoutes
 from gateway.api.unresolved import UnresolvedRoutes
+from gateway.books.closes import begins
 from gateway.books.desk import BookDesk
 from gateway.books.keeper import SnapshotKeeper
 from gateway.books.margins import MarginDesk
@@ -58,17 +60,20 @@ from gateway.orchestrator.closes import PositionCloses
 from gateway.orchestrator.closing import Closer
 from gateway.orchestrator.exposure import Exposure
 from gateway.orchestrator.kill import KillService
-from gateway.orchestrator.plan import Planner
 from gateway.orchestrator.service import OrderService
 from gateway.orchestrator.squaring import SquareOff
 from gateway.orchestrator.stopping import StopRun
 from gateway.orchestrator.stops import Stops
-from gateway.orders.times import now_us
+from gateway.orders.times import ist, now_us
+from gateway.prechecks.book import LimitBook
+from gateway.prechecks.desk import PrecheckDesk
+from gateway.prechecks.funds import FundsBook
 from gateway.secrets.sealing import Keyring
 from gateway.sessions import SessionManager
 from gateway.store import Store
 from gateway.store.candles import CandleStore
 from gateway.store.instruments import InstrumentStore
+from gateway.store.owners import legs_between
 from gateway.version import program_version
 
 log = logging.getLogger(__name__)
@@ -117,6 +122,18 @@ class Gateway:
         lending.open(self.accounts, self.instruments.find, self.sessions.session_expired)
         boot_id = secrets.token_hex(8)
         self.quotes = QuoteDesk(self.instruments.find, self.sessions.session_expired)
+        self.limits = LimitBook(
+            self.store, settings.risk, {config.id: config.risk for config in settings.accounts}
+        )
+        self.funds = FundsBook(self.sessions.session_expired)
+        self.prechecks = PrecheckDesk(
+            self.accounts,
+            self.limits,
+            self.funds,
+            self.days.calendar,
+            self.quotes.one,
+            budget_s=settings.prechecks.budget_ms / 1000,
+        )
         self._candle_store = CandleStore(data_dir / CANDLES)
         self.candles = CandleDesk(
             self._candle_store,
@@ -136,6 +153,7 @@ class Gateway:
             name_contract=self.instruments.find_by_codes,
             calendar=self.days.calendar,
             read_quote=self.quotes.one,
+            desk=self.prechecks,
         )
         self.baskets = Baskets(self.orders, self.store, boot_id)
         self._cancel_routes = CancelRoutes(self.orders.canceller, self.accounts, settings.groups)
@@ -175,10 +193,12 @@ class Gateway:
         await self.keys.load()
         await self.sessions.load()
         await self.breakers.load()
+        await self.limits.load()
         await self._recent_calls.load()
         self._spawn(self._recent_calls.keep())
         unwritten = await self.store.merge_emergency()
         await self.kill.take_over(unwritten)
+        await self._restore_use()
         await self.orders.start(unwritten)
         self.kill.start()
         for account in self.accounts.values():
@@ -196,6 +216,7 @@ class Gateway:
         await asyncio.gather(*keeping)
         await self.reader.close()
         await self.quotes.close()
+        await self.funds.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -231,6 +252,7 @@ class Gateway:
                 instruments.by_broker,
             ).routes(),
             *instruments.routes(),
+            *LimitRoutes(self.limits, self.accounts, self.prechecks.ledger_of).routes(),
             *CalendarRoutes(self.days, self.store).routes(),
             *AuditRoutes(self.store, self.feed).routes(),
             *EventRoutes(self.feed, self.orders, self.accounts).routes(),
@@ -246,20 +268,22 @@ class Gateway:
         ]
         return [*routes, openapi_route(routes, program_version())]
 
+    async def _restore_use(self) -> None:
+        """Count what earlier runs placed today against the limits."""
+        now = now_us()
+        midnight = begins(ist(now).date())
+        for account in self.accounts.values():
+            owned = await self.store.read(
+                lambda c, account=account: legs_between(c, account.id, midnight, now)  # type: ignore[misc]
+            )
+            self.prechecks.restore(each.leg for each in owned)
+
     def _book_routes(self) -> list[Route]:
         reads = AccountReads(self.accounts, self.settings.groups)
-        # It only sizes orders that are asked about: none of them gets a tag or is judged.
-        planner = Planner(
-            self.accounts,
-            self.settings.groups,
-            self.instruments.find,
-            lambda: 0,
-            Stops(self._switch),
-        )
         margins = MarginDesk(self.reader, self.sessions.session_expired)
         return [
             *BookRoutes(self.desk, reads).routes(),
-            *PortfolioRoutes(self.desk, margins, planner, reads).routes(),
+            *PortfolioRoutes(self.desk, margins, self.orders.planner, reads).routes(),
             *ReconcileRoutes(self.desk, reads).routes(),
         ]
 
@@ -333,6 +357,7 @@ def _account(config: Any, plugin: AdapterPlugin, lending: Lending, state: Path) 
         ),
         broker_windows=config.limits.broker_windows == "enforce",
         market_orders=config.market_orders,
+        market_hours=config.market_hours,
         protect_band={"EQ": band.EQ, "FUT": band.FUT, "OPT": band.OPT},
         exclusive=config.exclusive,
         quotes_from=config.quotes_from,

@@ -10,6 +10,7 @@ import msgspec
 
 from adapters.sdk.models import OrderType
 from gateway.orchestrator.live import LiveOrder
+from gateway.orders.checks import Check
 from gateway.orders.records import Leg, Reason, Sent, Timing, digits
 from gateway.orders.request import OrderRequest
 from gateway.orders.states import LegState, Outcome, Summary, outcome_of, summarise
@@ -35,6 +36,7 @@ class LegView(msgspec.Struct, kw_only=True):
     attempts: int
     reason: Reason | None
     precheck: str
+    checks: tuple[Check, ...]
     cancel_requested: bool
     slice: dict[str, int] | None
     updated_at: str | None
@@ -103,6 +105,7 @@ def leg_view(leg: Leg) -> LegView:
         attempts=leg.attempts,
         reason=leg.reason,
         precheck=leg.precheck,
+        checks=leg.checks,
         cancel_requested=leg.cancel_requested,
         slice=leg.slice,
         updated_at=rfc3339(leg.updated_us),

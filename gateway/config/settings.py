@@ -8,7 +8,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+import msgspec
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    model_validator,
+)
+
+from gateway.prechecks.limits import NO_LIMITS, RiskLimits, problems_of_limits
 
 
 def is_loopback(host: str) -> bool:
@@ -78,6 +88,34 @@ class Server(_Section):
     rate_limits: RateLimits = RateLimits()
 
 
+def _risk_limits(given: Any) -> RiskLimits:
+    if isinstance(given, RiskLimits):
+        return given
+    if not isinstance(given, dict):
+        raise ValueError("is a section: write `risk: {max_order_value: 500000}`")
+    try:
+        limits = msgspec.convert(
+            {key: value for key, value in given.items() if value is not None},
+            RiskLimits,
+            strict=False,
+            str_keys=True,
+        )
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+    for field, problem in problems_of_limits(limits):
+        raise ValueError(f"{field}: {problem}")
+    return limits
+
+
+_Risk = Annotated[RiskLimits, PlainValidator(_risk_limits)]
+
+
+class Prechecks(_Section):
+    """`budget_ms`: how long the checks of an order may wait for a broker's figures."""
+
+    budget_ms: Annotated[int, Field(ge=0, le=5000)] = 150
+
+
 class Logging(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -131,6 +169,7 @@ class Account(_Section):
     market_orders: Literal["protect", "reject", "pass"] = "protect"
     protect_band: ProtectBand = ProtectBand()
     quotes_from: str | None = None
+    risk: _Risk = NO_LIMITS
     practice_cash: _Cash | None = None
 
 
@@ -141,6 +180,8 @@ class Settings(_Section):
     server: Server = Server()
     logging: Logging = Logging()
     instruments: Instruments = Instruments()
+    prechecks: Prechecks = Prechecks()
+    risk: _Risk = NO_LIMITS
     groups: dict[str, dict[str, _Multiplier]] = {}
     accounts: tuple[Account, ...] = ()
 

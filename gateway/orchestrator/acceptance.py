@@ -15,6 +15,7 @@ from gateway.orchestrator.account import Account
 from gateway.orchestrator.caller import Caller
 from gateway.orchestrator.live import LiveLeg, LiveOrder
 from gateway.orchestrator.plan import PlannedLeg, Planner
+from gateway.orchestrator.pricing import UNPRICED
 from gateway.orchestrator.register import Register
 from gateway.orchestrator.runner import LegRunner
 from gateway.orchestrator.stops import Stops
@@ -82,9 +83,16 @@ class Acceptance:
             broken = self._kill.condition(JOURNAL)
             if broken is not None:
                 raise Problem(503, "journal_broken", f"nothing was sent: {broken.reason}")
+            if request.order_type in UNPRICED:
+                # Pricing may ask a broker, which a repeated request has no need of.
+                existing = await self._store.find_key(caller.client, key)
+                if existing is not None:
+                    return await self._replay(existing, mark), True
             planned = await self._planner.plan(request, caller.allows, caller.key_id, purpose)
-            for leg in planned:
-                leg.denial = denial or leg.denial
+            if denial is not None:
+                for leg in planned:
+                    leg.denial = denial
+                    self._planner.give_back(leg)
         except Problem:
             existing = await self._store.find_key(caller.client, key)
             if existing is not None:
@@ -96,7 +104,16 @@ class Acceptance:
 
     async def check(self, caller: Caller, request: OrderRequest) -> None:
         """Raise the `Problem` that placing this order would raise; place and write nothing."""
-        await self._planner.plan(request, caller.allows, caller.key_id, Purpose.CLIENT)
+        self._planner.assert_whole(request, caller.allows)
+
+    async def try_out(self, caller: Caller, request: OrderRequest) -> list[PlannedLeg]:
+        """Return the legs that placing this order would make, judged to the end, none placed.
+
+        Raises: `Problem` as placing it would.
+        """
+        return await self._planner.plan(
+            request, caller.allows, caller.key_id, Purpose.CLIENT, trial=True
+        )
 
     async def _accept(
         self,
@@ -140,6 +157,7 @@ class Acceptance:
             self._unclaim(planned, legs)
             return await self._replay(existing, mark), True
         self._register.live[order.order_id] = live
+        self._planner.became(order.order_id, planned)
         for plan, leg_ in zip(planned, live.legs, strict=True):
             if leg_.state in TERMINAL:
                 continue
@@ -150,6 +168,7 @@ class Acceptance:
         """Let go of what legs claimed that never came to be."""
         for plan, leg in zip(planned, legs, strict=True):
             plan.account.release_twin(leg)
+            self._planner.give_back(plan)
             if plan.permit is not None:
                 plan.permit.drop()
 
@@ -179,10 +198,12 @@ class Acceptance:
             updated_us=at,
             price=request.price,
             trigger_price=request.trigger_price,
-            disclosed_quantity=request.disclosed_quantity,
+            disclosed_quantity=min(request.disclosed_quantity, plan.quantity),
             amo=request.amo,
             sent=plan.sent,
             precheck=plan.precheck,
+            checks=tuple(plan.checks),
+            slice=plan.slice,
         )
         steps: list[tuple[LegState | None, LegState, LegEvent]] = [
             (None, LegState.READY, LegEvent(event="accepted", at_us=at))

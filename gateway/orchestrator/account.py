@@ -31,6 +31,7 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True):
     orders_per_second: int = 8
     broker_windows: bool = True
     market_orders: str = "protect"
+    market_hours: str = "enforce"
     protect_band: Mapping[str, Decimal] = {}
     exclusive: bool = False
     quotes_from: str | None = None

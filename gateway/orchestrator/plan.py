@@ -1,4 +1,4 @@
-"""From the order asked for to the legs it means: accounts and groups, units, first checks.
+"""From the order asked for to the legs it means, each priced, judged and, where asked, sliced.
 
 Nothing here sends or writes. What is wrong for the order as a whole raises `Problem`; what is
 wrong at one account becomes that leg's reason.
@@ -7,21 +7,26 @@ wrong at one account becomes that leg's reason.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from decimal import ROUND_DOWN, Decimal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import Decimal
 
 import msgspec
 
 from adapters.sdk.errors import Denied, ReasonCode
-from adapters.sdk.models import Instrument, InstrumentType, PlaceOrder
+from adapters.sdk.models import Instrument, PlaceOrder
 from gateway.calls.permit import Permit
 from gateway.kill import Subject
 from gateway.orchestrator.account import Account
+from gateway.orchestrator.audience import Audience
 from gateway.orchestrator.pricing import UNPRICED, Pricer
+from gateway.orchestrator.sizing import MOST_SLICES, quantity_for, slices_of
 from gateway.orchestrator.stops import Stops
-from gateway.orders.problems import Problem
+from gateway.orders.checks import Check, Verdict
 from gateway.orders.records import Purpose, Reason, Sent
-from gateway.orders.request import FieldError, OrderRequest, Require, problems_of
+from gateway.orders.request import OrderRequest, Require
+from gateway.prechecks.contract import Draft
+from gateway.prechecks.desk import Judged, PrecheckDesk
+from gateway.prechecks.verdict import first_failure, is_worth_keeping, reason_of, summary
 
 FindInstrument = Callable[[str, str], Awaitable[Instrument | None]]
 
@@ -29,6 +34,9 @@ FindInstrument = Callable[[str, str], Awaitable[Instrument | None]]
 class PlannedLeg(msgspec.Struct, kw_only=True):
     """One leg before it is journalled. `denial` set: it will be DENIED, not sent.
 
+    `sent` is what goes to the broker where policy changed what was asked for. `checks` are
+    worth keeping: those that failed or could not be told, and those with numbers. `margin` and
+    `left` are rupees. `entered`: its room is counted, and has to be given back if it is not sent.
     `must_reduce`: the kill switch lets it through only while it is proven to reduce.
     `permit`: its admission, where nothing had to be waited for.
     """
@@ -40,46 +48,52 @@ class PlannedLeg(msgspec.Struct, kw_only=True):
     denial: Reason | None = None
     sent: Sent | None = None
     precheck: str = "skipped"
+    checks: Sequence[Check] = ()
+    judged: Judged | None = None
+    slice: dict[str, int] | None = None
+    entered: bool = False
     must_reduce: bool = False
     permit: Permit | None = None
 
     def place_order(self, request: OrderRequest) -> PlaceOrder:
         """The order as the adapter gets it. Only for a leg without a denial."""
         assert self.instrument is not None  # noqa: S101
-        sent = self.sent or request
+        sent = self.sent
         return PlaceOrder(
             broker_tag=self.broker_tag,
             instrument=self.instrument,
             side=request.side,
-            order_type=sent.order_type,
+            order_type=sent.order_type if sent else request.order_type,
             product=request.product,
             validity=request.validity,
             quantity=self.quantity,
-            price=sent.price,
-            trigger_price=sent.trigger_price,
-            disclosed_quantity=request.disclosed_quantity,
+            price=sent.price if sent else request.price,
+            trigger_price=sent.trigger_price if sent else request.trigger_price,
+            disclosed_quantity=min(request.disclosed_quantity, self.quantity),
             amo=request.amo,
         )
 
 
 class Planner:
-    """Knows the accounts and groups, and where instruments are looked up."""
+    """Where a request becomes legs. One per process."""
 
     def __init__(
         self,
         accounts: Mapping[str, Account],
-        groups: Mapping[str, Mapping[str, Decimal]],
+        audience: Audience,
         find_instrument: FindInstrument,
         mint_tag: Callable[[], int],
         stops: Stops,
-        pricer: Pricer | None = None,
+        desk: PrecheckDesk,
+        pricer: Pricer,
     ) -> None:
-        self._pricer = pricer
-        self._stops = stops
-        self._mint_tag = mint_tag
         self._accounts = accounts
-        self._groups = groups
+        self._audience = audience
         self._find_instrument = find_instrument
+        self._mint_tag = mint_tag
+        self._stops = stops
+        self._desk = desk
+        self._pricer = pricer
 
     async def plan(
         self,
@@ -87,216 +101,236 @@ class Planner:
         allowed: Callable[[str], bool],
         key_id: str | None = None,
         purpose: Purpose = Purpose.CLIENT,
+        *,
+        trial: bool = False,
     ) -> list[PlannedLeg]:
-        """Resolve the request into legs, each checked as far as nothing need be asked.
+        """Resolve the request into legs, each with every check.
 
-        Only what has no limit and is to be protected is priced, every leg at the same time.
-
-        `allowed` says which accounts the caller's key may use; others are unknown to it. The kill
-        switch does not stop legs that it sends itself (`purpose`).
+        The kill switch does not stop legs that it sends itself (`purpose`). `trial`: nothing is
+        to be sent, so a leg that failed is judged to the end, and no room is taken.
 
         Raises: `Problem` for what is wrong with the request as a whole.
         """
-        multipliers = self._multipliers(request, allowed)
-        legs: list[PlannedLeg] = []
-        unpriced = []
-        for account_id, multiplier in multipliers.items():
-            account = self._accounts[account_id]
-            subject = None
-            if purpose is Purpose.CLIENT:
-                subject = Subject(
-                    account=account.id,
-                    broker=account.broker,
-                    strategy=request.strategy,
-                    keys=(key_id,) if key_id else (),
-                )
-            leg = PlannedLeg(account=account, broker_tag=self._mint_tag())
-            legs.append(leg)
-            work = self._judge(leg, request, multiplier, subject)
-            if request.order_type in UNPRICED:
-                unpriced.append(work)
-            else:
-                await work
-        await asyncio.gather(*unpriced)
+        multipliers = self._audience.resolve(request, allowed)
+        deadline = self._desk.deadline()
+        work = [
+            self._legs(
+                request, self._accounts[account_id], multiplier, key_id, purpose, deadline, trial
+            )
+            for account_id, multiplier in multipliers.items()
+        ]
+        # One account's broker is not to make another's leg wait; alone, there is nobody to wait.
+        found = [await work[0]] if len(work) == 1 else await asyncio.gather(*work)
+        legs = [leg for each in found for leg in each]
         if request.require is Require.ALL:
             _deny_the_rest(legs)
+        for leg in legs:
+            if leg.denial is not None:
+                self.give_back(leg)
         return legs
+
+    def assert_whole(self, request: OrderRequest, allowed: Callable[[str], bool]) -> None:
+        """Raise the `Problem` that `plan` would raise; judge no leg."""
+        self._audience.resolve(request, allowed)
+
+    def became(self, order_id: str, legs: Sequence[PlannedLeg]) -> None:
+        """Say which order the legs became."""
+        for leg in legs:
+            if leg.entered:
+                self._desk.name_order(leg.account.id, leg.broker_tag, order_id)
+
+    def give_back(self, leg: PlannedLeg) -> None:
+        """Take back what a leg was entered with: it is not sent after all."""
+        if leg.entered:
+            leg.entered = False
+            self._desk.strike(leg.account.id, leg.broker_tag)
 
     async def size(self, request: OrderRequest, allowed: Callable[[str], bool]) -> list[PlannedLeg]:
         """Resolve accounts, groups and units as `plan` does, for what is only asked about.
 
-        Judged is nothing but the contract, the lot and the tick: neither sessions nor the kill
-        switch, nor how the order would be sent. The legs have no tag.
+        Judged is nothing but the contract: neither sessions nor the kill switch, nor how the
+        order would be sent. The legs have no tag.
 
         Raises: `Problem` as `plan`.
         """
         legs = []
-        for account_id, multiplier in self._multipliers(request, allowed).items():
+        for account_id, multiplier in self._audience.resolve(request, allowed).items():
             leg = PlannedLeg(account=self._accounts[account_id], broker_tag=0)
             await self._measure(leg, request, multiplier)
-            leg.denial = leg.denial or _judge_contract(request, leg)
+            if leg.denial is None:
+                failure = first_failure(self._desk.contract(_draft(request, leg), request.slice))
+                leg.denial = reason_of(failure) if failure else None
             legs.append(leg)
         return legs
 
-    def _multipliers(
-        self, request: OrderRequest, allowed: Callable[[str], bool]
-    ) -> dict[str, Decimal]:
-        """The accounts meant. Raises `Problem` for what is wrong with the request as a whole."""
-        errors = problems_of(request)
-        multipliers = self._resolve(request, allowed, errors)
-        for account_id in request.quantities:
-            if account_id not in multipliers:
-                errors.append(
-                    FieldError(f"quantities.{account_id}", "is not among the order's accounts")
-                )
-        if request.slice:
-            errors.append(FieldError("slice", "slicing is not available yet; send smaller orders"))
-        if errors:
-            raise Problem(
-                422,
-                "invalid_order",
-                "; ".join(f"{error.field} {error.message}" for error in errors),
-                errors=errors,
-            )
-        return multipliers
-
-    def _resolve(
-        self, request: OrderRequest, allowed: Callable[[str], bool], errors: list[FieldError]
-    ) -> dict[str, Decimal]:
-        """Expand groups; list unknown and doubled accounts in `errors`."""
-        found: dict[str, Decimal] = {}
-        for index, name in enumerate(request.accounts):
-            field = f"accounts[{index}]"
-            members = self._members(name, allowed)
-            if members is None:
-                known = sorted(
-                    [account for account in self._accounts if allowed(account)]
-                    + [f"@{group}" for group in self._groups]
-                )
-                errors.append(
-                    FieldError(field, f"{name!r} is not known; known are {', '.join(known)}")
-                )
-                continue
-            for account_id, multiplier in members.items():
-                if account_id in found:
-                    errors.append(
-                        FieldError(field, f"{account_id} is named twice, here through {name}")
-                    )
-                found[account_id] = multiplier
-        return found
-
-    def _members(self, name: str, allowed: Callable[[str], bool]) -> dict[str, Decimal] | None:
-        if not name.startswith("@"):
-            known = name in self._accounts and allowed(name)
-            return {name: Decimal(1)} if known else None
-        group = self._groups.get(name[1:])
-        if group is None or not all(map(allowed, group)):
-            return None
-        return dict(group)
-
-    async def _judge(
+    async def _legs(
         self,
-        leg: PlannedLeg,
         request: OrderRequest,
+        account: Account,
         multiplier: Decimal,
-        subject: Subject | None,
-    ) -> None:
-        account = leg.account
-        await self._measure(leg, request, multiplier)
-        if leg.denial is None and subject is not None:
-            leg.denial = self._stops.judge_any(subject)
-        if leg.denial is None:
-            leg.denial = (
-                account.obstacle() or _judge_contract(request, leg) or _judge_market(request, leg)
+        key_id: str | None,
+        purpose: Purpose,
+        deadline: float,
+        trial: bool,
+    ) -> list[PlannedLeg]:
+        """One account's leg, or its slices."""
+        leg = PlannedLeg(account=account, broker_tag=self._mint_tag())
+        subject = None
+        if purpose is Purpose.CLIENT:
+            subject = Subject(
+                account=account.id,
+                broker=account.broker,
+                strategy=request.strategy,
+                keys=(key_id,) if key_id else (),
             )
-        if leg.denial is None:
-            try:
-                await self._protect(leg, request)
-                account.adapter.check_order(leg.place_order(request))
-            except Denied as error:
-                retryable = error.reason is ReasonCode.PRICE_UNAVAILABLE
-                leg.denial = Reason(code=error.reason, message=error.message, retryable=retryable)
+        await self._measure(leg, request, multiplier)
+        if leg.instrument is None or leg.denial is not None:
+            leg.precheck = str(Verdict.FAILED)
+            return [leg]
+        if subject is not None:
+            leg.denial = self._stops.judge_any(subject)
+        leg.denial = leg.denial or account.obstacle()
+        if leg.denial is None or trial:
+            refusal = await self._protect(leg, request)
+            leg.denial = leg.denial or refusal
+        if leg.denial is None or trial:
+            await self._judge(request, leg, purpose, deadline, trial)
+        legs = self._sliced(request, leg) if leg.denial is None else [leg]
+        for each in legs:
+            each.denial = each.denial or _asked(account, each, request)
         leg.must_reduce = subject is not None and self._stops.reduces_only(subject)
-        if leg.denial is None and subject is not None and leg.instrument is not None:
+        if leg.denial is None and subject is not None:
             leg.denial = await self._stops.judge_new(
                 account, subject, leg.instrument, request.side, request.product, leg.quantity
             )
-        leg.precheck = "passed" if leg.denial is None else "failed"
+        if leg.denial is not None:
+            # What stops one slice stops them all: a part of an order is not what was asked for.
+            for each in legs:
+                each.denial = each.denial or leg.denial
+        for each in legs:
+            each.must_reduce = leg.must_reduce
+            if each.denial is not None:
+                each.precheck = str(Verdict.FAILED)
+        return legs
 
-    async def _protect(self, leg: PlannedLeg, request: OrderRequest) -> None:
-        """Give a leg without a limit one, where its account wants that. Raises `Denied`."""
-        if request.order_type not in UNPRICED or leg.account.policy.market_orders == "pass":
-            return
-        if self._pricer is None or leg.instrument is None:
-            raise Denied("no price source is connected", reason=ReasonCode.PRICE_UNAVAILABLE)
-        leg.sent = await self._pricer.protect(leg.account, leg.instrument, request)
+    async def _protect(self, leg: PlannedLeg, request: OrderRequest) -> Reason | None:
+        """Give a leg without a limit one where its account wants that, or say why it has none."""
+        account, policy = leg.account, leg.account.policy.market_orders
+        if request.order_type not in UNPRICED or policy == "pass":
+            return None
+        if policy == "reject":
+            return _reason(
+                ReasonCode.ORDER_TYPE_NOT_ALLOWED,
+                f"{account.id} takes no {request.order_type} orders (market_orders: reject);"
+                " send LIMIT or SL",
+            )
+        assert leg.instrument is not None  # noqa: S101
+        try:
+            leg.sent = await self._pricer.protect(account, leg.instrument, request)
+        except Denied as error:
+            retryable = error.reason is ReasonCode.PRICE_UNAVAILABLE
+            return Reason(code=error.reason, message=error.message, retryable=retryable)
+        return None
+
+    async def _judge(
+        self,
+        request: OrderRequest,
+        leg: PlannedLeg,
+        purpose: Purpose,
+        deadline: float,
+        trial: bool,
+    ) -> None:
+        judged = await self._desk.judge(
+            leg.account,
+            _draft(request, leg),
+            leg.broker_tag,
+            request.precheck,
+            deadline,
+            amo=request.amo,
+            may_slice=request.slice,
+            closing=purpose is not Purpose.CLIENT,
+            enter=not trial and leg.denial is None,
+        )
+        leg.judged = judged
+        leg.checks = [check for check in judged.checks if is_worth_keeping(check)]
+        leg.precheck = summary(judged.checks)
+        leg.entered = judged.entered
+        failure = first_failure(judged.checks)
+        if failure is not None:
+            leg.denial = leg.denial or reason_of(failure)
+
+    def _sliced(self, request: OrderRequest, leg: PlannedLeg) -> list[PlannedLeg]:
+        """Part a leg by the freeze quantity, each slice with a tag of its own."""
+        assert leg.instrument is not None  # noqa: S101
+        quantities = slices_of(leg.instrument, leg.quantity) if request.slice else []
+        if len(quantities) < 2:
+            return [leg]
+        if len(quantities) > MOST_SLICES:
+            leg.denial = _reason(
+                ReasonCode.FREEZE_QUANTITY,
+                f"quantity {leg.quantity} would need {len(quantities)} slices of"
+                f" {quantities[0]}, and {MOST_SLICES} is the most; send less",
+            )
+            return [leg]
+        self.give_back(leg)
+        legs = []
+        for n, quantity in enumerate(quantities, 1):
+            part = msgspec.structs.replace(
+                leg,
+                broker_tag=leg.broker_tag if n == 1 else self._mint_tag(),
+                quantity=quantity,
+                slice={"n": n, "of": len(quantities)},
+            )
+            if leg.judged is not None and leg.judged.entry is not None:
+                self._desk.enter_part(leg.account, leg.judged.entry, part.broker_tag, quantity)
+                part.entered = True
+            legs.append(part)
+        return legs
 
     async def _measure(self, leg: PlannedLeg, request: OrderRequest, multiplier: Decimal) -> None:
+        account = leg.account
         try:
-            leg.instrument = await self._find_instrument(leg.account.broker, request.instrument)
+            leg.instrument = await self._find_instrument(account.broker, request.instrument)
         except LookupError as error:
             leg.denial = _reason(ReasonCode.INSTRUMENT_UNKNOWN, str(error))
-        leg.quantity = _quantity(request, leg.account.id, multiplier, leg.instrument)
-
-
-def _quantity(
-    request: OrderRequest, account_id: str, multiplier: Decimal, instrument: Instrument | None
-) -> int:
-    """Units for one account, rounded down to the lot; a quantity named for it is taken as it is."""
-    if account_id in request.quantities:
-        return request.quantities[account_id]
-    lot = instrument.lot_size if instrument else 1
-    if request.lots is not None:
-        lots = (request.lots * multiplier).to_integral_value(ROUND_DOWN)
-        return int(lots) * lot
-    units = int((request.quantity or 0) * multiplier)
-    if multiplier == 1:
-        return units
-    return units - units % lot
-
-
-def _judge_contract(request: OrderRequest, leg: PlannedLeg) -> Reason | None:
-    """The checks against the instrument itself, in the order in which a trader would mend them."""
-    instrument = leg.instrument
-    if instrument is None:
-        return _reason(
-            ReasonCode.INSTRUMENT_UNKNOWN,
-            f"{request.instrument} is not in the instrument master of {leg.account.broker}",
-        )
-    if instrument.type is InstrumentType.INDEX:
-        return _reason(
-            ReasonCode.INSTRUMENT_BLOCKED, f"{request.instrument} is an index: quoted, not traded"
-        )
-    if leg.quantity == 0:
-        return _reason(
-            ReasonCode.LOT_SIZE,
-            f"the quantity for {leg.account.id} rounds down to zero lots of {instrument.lot_size}",
-        )
-    if leg.quantity % instrument.lot_size:
-        return _reason(
-            ReasonCode.LOT_SIZE,
-            f"quantity {leg.quantity} is not a multiple of the lot size {instrument.lot_size}",
-        )
-    for field, price in (("price", request.price), ("trigger_price", request.trigger_price)):
-        if price is not None and price % instrument.tick_size:
-            return _reason(
-                ReasonCode.TICK_SIZE,
-                f"{field} {price} is not a multiple of the tick size {instrument.tick_size}",
+        leg.quantity = quantity_for(request, account.id, multiplier, leg.instrument)
+        if leg.denial is not None:
+            return
+        if leg.instrument is None:
+            leg.denial = _reason(
+                ReasonCode.INSTRUMENT_UNKNOWN,
+                f"{request.instrument} is not in the instrument master of {account.broker}",
             )
-    return None
+        elif leg.quantity == 0:
+            leg.denial = _reason(
+                ReasonCode.LOT_SIZE,
+                f"the quantity for {account.id} rounds down to zero lots of"
+                f" {leg.instrument.lot_size}",
+            )
 
 
-def _judge_market(request: OrderRequest, leg: PlannedLeg) -> Reason | None:
-    """What the account's policy says of orders without a limit price."""
-    if request.order_type not in UNPRICED:
-        return None
-    if leg.account.policy.market_orders != "reject":
-        return None
-    return _reason(
-        ReasonCode.ORDER_TYPE_NOT_ALLOWED,
-        f"{leg.account.id} takes no {request.order_type} orders (market_orders: reject);"
-        " send LIMIT or SL",
+def _draft(request: OrderRequest, leg: PlannedLeg) -> Draft:
+    assert leg.instrument is not None  # noqa: S101
+    sent = leg.sent
+    return Draft(
+        instrument=leg.instrument,
+        side=request.side,
+        order_type=sent.order_type if sent else request.order_type,
+        product=request.product,
+        quantity=leg.quantity,
+        price=sent.price if sent else request.price,
+        trigger_price=sent.trigger_price if sent else request.trigger_price,
+        disclosed_quantity=request.disclosed_quantity,
     )
+
+
+def _asked(account: Account, leg: PlannedLeg, request: OrderRequest) -> Reason | None:
+    """What the adapter itself says of the order; nothing is sent."""
+    try:
+        account.adapter.check_order(leg.place_order(request))
+    except Denied as error:
+        return _reason(error.reason, error.message)
+    return None
 
 
 def _deny_the_rest(legs: list[PlannedLeg]) -> None:

@@ -15,13 +15,14 @@ from gateway.kill import KillSwitch
 from gateway.orchestrator.acceptance import Acceptance
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.actions import Actions, Change
+from gateway.orchestrator.audience import Audience
 from gateway.orchestrator.book import BookView
 from gateway.orchestrator.caller import Caller
 from gateway.orchestrator.cancelling import Canceller, NameContract
 from gateway.orchestrator.elsewhere import Elsewhere
 from gateway.orchestrator.evidence import Echo
 from gateway.orchestrator.live import LiveLeg, LiveOrder
-from gateway.orchestrator.plan import FindInstrument, Planner
+from gateway.orchestrator.plan import FindInstrument, PlannedLeg, Planner
 from gateway.orchestrator.pricing import Pricer, ReadQuote
 from gateway.orchestrator.reconciler import Reconciler
 from gateway.orchestrator.register import Register
@@ -40,6 +41,7 @@ from gateway.orders.states import (
     LegState,
 )
 from gateway.orders.times import now_us
+from gateway.prechecks.desk import PrecheckDesk
 from gateway.store import Store, StoreBroken
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class OrderService:
         name_contract: NameContract,
         calendar: Calendar,
         read_quote: ReadQuote,
+        desk: PrecheckDesk,
     ) -> None:
         self.calendar = calendar
         self._on_duplicate = on_duplicate
@@ -90,16 +93,19 @@ class OrderService:
         self.canceller = Canceller(
             store, self._actions, self.read_book, name_contract, on_session_expired
         )
+        self._desk = desk
+        self.planner = Planner(
+            accounts,
+            Audience(accounts, groups),
+            find_instrument,
+            lambda: self._mint.mint(),
+            self._stops,
+            desk,
+            Pricer(accounts, read_quote),
+        )
         self._acceptance = Acceptance(
             store,
-            Planner(
-                accounts,
-                groups,
-                find_instrument,
-                lambda: self._mint.mint(),
-                self._stops,
-                Pricer(accounts, read_quote),
-            ),
+            self.planner,
             self._register,
             kill,
             self._stops,
@@ -169,6 +175,10 @@ class OrderService:
     async def check(self, caller: Caller, request: OrderRequest) -> None:
         """Raise the `Problem` that placing this order would raise; place and write nothing."""
         await self._acceptance.check(caller, request)
+
+    async def try_out(self, caller: Caller, request: OrderRequest) -> list[PlannedLeg]:
+        """Return the legs that placing this order would make: see `Acceptance.try_out`."""
+        return await self._acceptance.try_out(caller, request)
 
     async def find(self, order_id: str) -> LiveOrder | None:
         """Return an order, from memory while anybody holds it, from the journal otherwise."""
@@ -320,6 +330,7 @@ class OrderService:
 
     def leg_done(self, leg: LiveLeg) -> None:
         account = self._accounts.get(leg.record.account)
+        self._desk.settle(leg.record)
         if account is not None:
             account.release_twin(leg.record)
             account.finish(leg)

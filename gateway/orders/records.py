@@ -10,6 +10,7 @@ import msgspec
 
 from adapters.sdk.errors import ReasonCode
 from adapters.sdk.models import OrderType, Product, Side, Validity
+from gateway.orders.checks import Check
 from gateway.orders.request import OrderRequest
 from gateway.orders.states import TERMINAL, LegState
 
@@ -114,6 +115,7 @@ class Leg(msgspec.Struct, kw_only=True, omit_defaults=True):
     average_price: Decimal | None = None
     reason: Reason | None = None
     precheck: str = "skipped"
+    checks: tuple[Check, ...] = ()
     cancel_requested: bool = False
     action: Action | None = None
     as_of_us: int | None = None

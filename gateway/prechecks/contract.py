@@ -10,7 +10,8 @@ import msgspec
 
 from adapters.sdk.errors import ReasonCode
 from adapters.sdk.models import Exchange, Instrument, InstrumentType, OrderType, Product, Side
-from gateway.prechecks.verdict import Check, failed, passed
+from gateway.orders.checks import Check
+from gateway.prechecks.verdict import failed, passed
 
 _DERIVATIVES = frozenset({Exchange.NFO, Exchange.BFO, Exchange.CDS, Exchange.BCD, Exchange.MCX})
 _HAS_LIMIT = frozenset({OrderType.LIMIT, OrderType.SL})
@@ -98,7 +99,7 @@ def _lot(draft: Draft) -> Check:
             quantity=draft.quantity,
             lot_size=lot,
         )
-    return passed("lot_size", lot_size=lot)
+    return passed("lot_size")
 
 
 def _freeze(draft: Draft, may_slice: bool) -> Check:
@@ -133,7 +134,7 @@ def _ticks(draft: Draft) -> Iterator[Check]:
                 **{field: price},
             )
         else:
-            yield passed("tick_size", tick_size=tick)
+            yield passed("tick_size")
 
 
 def _sides(draft: Draft) -> Check:

@@ -11,7 +11,7 @@ import msgspec
 
 from adapters.sdk.errors import GatewayError, LoginExpired
 from adapters.sdk.interface import Feature
-from adapters.sdk.models import BrokerFunds
+from adapters.sdk.models import BrokerFunds, BrokerMargin, MarginOrder, Session
 from gateway.orchestrator.account import Account
 
 # Read anew in the background from this age on, and no longer believed from the other on.
@@ -50,6 +50,19 @@ class FundsBook:
             if known is None and within_s > 0:
                 await asyncio.wait({task}, timeout=within_s)
         return self._believed(account)
+
+    async def margin(
+        self, account: Account, session: Session, order: MarginOrder, within_s: float
+    ) -> BrokerMargin | None:
+        """Ask the broker's calculator, or return None when it takes too long.
+
+        Raises: `GatewayError`.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                return await account.calls.margins(session, [order])
+        except TimeoutError:
+            return None
 
     def age_s(self, funds: Funds) -> float:
         return self._clock() - funds.begun_s

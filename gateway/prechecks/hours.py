@@ -7,8 +7,9 @@ from datetime import datetime
 from adapters.sdk.errors import ReasonCode
 from adapters.sdk.models import Exchange
 from gateway.calendar import Calendar
+from gateway.orders.checks import Check
 from gateway.orders.times import IST
-from gateway.prechecks.verdict import Check, failed, passed
+from gateway.prechecks.verdict import failed, passed
 
 
 def check_hours(
@@ -16,10 +17,10 @@ def check_hours(
 ) -> Check:
     """Refuse a normal order while the segment is closed; an after-market one may always wait."""
     if amo:
-        return passed("market_hours", amo=True)
+        return passed("market_hours")
     status = calendar.status(exchange, at)
     if status.takes_orders:
-        return passed("market_hours", session=str(status.session))
+        return passed("market_hours")
     why = f" ({status.holiday})" if status.holiday else ""
     opens = status.next_open_at
     when = f"; it opens {opens.astimezone(IST):%a %d %b at %H:%M} IST" if opens else ""

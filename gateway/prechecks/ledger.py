@@ -84,6 +84,17 @@ class Ledger:
         if entry is not None:
             self._sum(entry, -1)
 
+    def forget(self, tag: int) -> None:
+        """As `strike`, and it was not even asked for: it does not count as made."""
+        self.strike(tag)
+        self._recent = deque(entry for entry in self._recent if entry.tag != tag)
+
+    def name_order(self, tag: int, order_id: str) -> None:
+        """Say which order an entry became."""
+        entry = self._entries.get(tag)
+        if entry is not None:
+            self._entries[tag] = msgspec.structs.replace(entry, order_id=order_id)
+
     def settle(self, leg: Leg) -> None:
         """Count of a leg that is over only what it did."""
         entry = self._entries.get(leg.broker_tag)
@@ -113,6 +124,13 @@ class Ledger:
             start=_ZERO,
         )
 
+    def margin_of(self, tag: int, *, before_s: float) -> Decimal:
+        """The margin of one order, if it was entered before a moment."""
+        entry = self._entries.get(tag)
+        if entry is None or entry.margin is None or entry.at_s >= before_s:
+            return _ZERO
+        return entry.margin
+
     def entered_since(self, at_s: float) -> int:
         """How many orders were entered after a moment, also those that were struck out since."""
         self._forget_before(at_s - 3600)
@@ -124,7 +142,7 @@ class Ledger:
             if entry.at_s < since_s:
                 return None
             if entry.look == look and entry.tag in self._entries:
-                return entry
+                return self._entries[entry.tag]
         return None
 
     def _add(self, entry: Entry) -> None:

@@ -9,10 +9,11 @@ import msgspec
 
 from adapters.sdk.errors import ReasonCode
 from adapters.sdk.models import InstrumentType
+from gateway.orders.checks import Check
 from gateway.prechecks.contract import Draft
 from gateway.prechecks.ledger import Ledger, Look
 from gateway.prechecks.limits import RiskLimits, any_matches
-from gateway.prechecks.verdict import Check, failed, passed, skipped
+from gateway.prechecks.verdict import failed, passed, skipped
 
 _MINUTE_S = 60.0
 _HUNDRED = Decimal(100)

@@ -1,37 +1,15 @@
-"""What one check says of one leg, with the numbers that led to it."""
+"""Saying what a check found: passed, failed with a code and a field, or skipped with a reason."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from adapters.sdk.errors import ReasonCode
+from gateway.orders.checks import Check, Verdict
 from gateway.orders.records import Reason
-
-
-class Verdict(StrEnum):
-    """SKIPPED: it could not be told. What that means is the order's `precheck` to say."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`field` is the order's field to mend. `code` and `message` say why it failed or was skipped.
-
-    `details` are the numbers; money in them is `Decimal`, so it shows as a string.
-    """
-
-    check: str
-    verdict: Verdict
-    code: ReasonCode | None = None
-    field: str | None = None
-    message: str | None = None
-    details: dict[str, Any] = {}
 
 
 def passed(check: str, **details: Any) -> Check:
@@ -51,6 +29,11 @@ def failed(check: str, code: ReasonCode, field: str, message: str, **details: An
 
 def skipped(check: str, message: str, **details: Any) -> Check:
     return Check(check=check, verdict=Verdict.SKIPPED, message=message, details=details)
+
+
+def is_worth_keeping(check: Check) -> bool:
+    """Whether a verdict says more than that all is well."""
+    return check.verdict is not Verdict.PASSED or bool(check.details)
 
 
 def first_failure(checks: Iterable[Check]) -> Check | None:

@@ -83,7 +83,12 @@ def insert_order(
         connection,
         "order",
         order.created_us,
-        {"actor": actor, "request": request, "legs": [leg.leg_id for leg, _ in legs]},
+        {
+            "actor": actor,
+            "request": request,
+            "legs": [leg.leg_id for leg, _ in legs],
+            "checks": {leg.leg_id: leg.checks for leg, _ in legs if leg.checks},
+        },
         order_id=order.order_id,
     )
     for leg, steps in legs:

@@ -20,6 +20,7 @@ LEG_FIELDS = [
     "broker_tag",
     "cancel_requested",
     "cancelled_quantity",
+    "checks",
     "filled_quantity",
     "leg_id",
     "outcome",

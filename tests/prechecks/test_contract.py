@@ -20,7 +20,8 @@ from adapters.sdk.models import (
     Side,
 )
 from gateway.prechecks.contract import Draft, check_contract
-from gateway.prechecks.verdict import Verdict, first_failure, summary
+from gateway.orders.checks import Verdict
+from gateway.prechecks.verdict import first_failure, summary
 
 TODAY = date(2026, 11, 23)
 

@@ -15,7 +15,8 @@ from gateway.orders.states import LegState
 from gateway.prechecks.ledger import Entry, Ledger
 from gateway.prechecks.limits import RiskLimits, problems_of_limits
 from gateway.prechecks.risk import Candidate, check_risk
-from gateway.prechecks.verdict import Verdict, first_failure
+from gateway.orders.checks import Verdict
+from gateway.prechecks.verdict import first_failure
 from tests.prechecks.test_contract import draft, option
 
 TODAY = date(2026, 11, 23)
