@@ -38,6 +38,7 @@ from gateway.api.reconcile import ReconcileRoutes
 from gateway.api.routing import Route
 from gateway.api.sessions import SessionRoutes
 from gateway.api.unresolved import UnresolvedRoutes
+from gateway.api.validate import ValidateRoutes
 from gateway.books.closes import begins
 from gateway.books.desk import BookDesk
 from gateway.books.keeper import SnapshotKeeper
@@ -234,6 +235,7 @@ class Gateway:
         )
         routes = [
             *OrderRoutes(self.orders, self.store).routes(),
+            *ValidateRoutes(self.orders).routes(),
             *BasketRoutes(self.baskets).routes(),
             *self._cancel_routes.routes(),
             *CloseRoutes(
@@ -310,6 +312,8 @@ class Gateway:
                 await account.adapter.warm(session)
             except Exception as error:  # a cold first order is slower, nothing else
                 log.info("%s: no connection stands ready: %s", account.id, error)
+            self.funds.forget(account)
+            await self.funds.get(account, 0.0)
         await self.masters.ensure(account.broker)
 
     async def _before_logout(self, account: Account) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from adapters.sdk.models import OrderType
-from gateway.orchestrator.account import AccountPolicy
 from tests.gateway.rig import ORDER, Rig
 
 MARKET = {**ORDER, "order_type": "MARKET", "price": None}
@@ -17,7 +17,7 @@ BAND = Decimal("1.0")
 def set_policy(rig: Rig, account: str, **changes) -> None:
     found = rig.gateway.accounts[account]
     fields = {"protect_band": {"EQ": BAND}, **changes}
-    found.policy = AccountPolicy(**fields)
+    found.policy = msgspec.structs.replace(found.policy, **fields)
 
 
 def contract(rig: Rig, broker: str):
