@@ -19,8 +19,11 @@ from gateway.orchestrator.live import LiveLeg
 from gateway.orchestrator.pace import Pace, pace_for
 from gateway.orders.records import Leg, Reason
 from gateway.orders.states import AT_BROKER, BROKER_FINAL, UNPROVEN, LegState
+from gateway.orders.times import ist
 
 Twin = tuple[str, Side]
+# A read may lack rows by a fault; a row that so many reads in turn lack is gone for good.
+_MOST_MISSES = 8
 # Books are of one day; two days cover every roll-over.
 _BOOK_LIFE_US = 48 * 3600 * 1_000_000
 
@@ -75,6 +78,7 @@ class Account:
         self.finished: dict[str, Finished] = {}
         self.first_seen_us: dict[str, int] = {}
         self._pruned_us = 0
+        self._missed: dict[str, int] = {}
         self.recovered = True
         self.finished_count = 0
         declared = plugin.capabilities.tag_echo
@@ -124,6 +128,26 @@ class Account:
 
     def forget_evidence(self, leg: LiveLeg) -> None:
         self._evidence.pop(leg.record.leg_id, None)
+
+    def missing_from(self, rows: Iterable[BrokerOrder], begun_us: int) -> list[str]:
+        """Orders of the day that this read should show and does not: it is not the whole book.
+
+        Known are those that an earlier read showed, and those that the broker gave an id before
+        this read began. One that is missing again and again is the broker's way, and no longer
+        waited for.
+        """
+        shown = {row.broker_order_id for row in rows}
+        today = ist(begun_us).date()
+        known = {key for key, at in self.first_seen_us.items() if ist(at).date() == today}
+        for leg in self.moving.values():
+            record = leg.record
+            order_id = record.broker_order_id if leg.state in AT_BROKER else None
+            made_today = ist(record.created_us).date() == today
+            if order_id and made_today and record.updated_us < begun_us:
+                known.add(order_id)
+        missing = known - shown
+        self._missed = {key: self._missed.get(key, 0) + 1 for key in missing}
+        return sorted(key for key in missing if self._missed[key] <= _MOST_MISSES)
 
     def saw(self, rows: Iterable[BrokerOrder], begun_us: int) -> None:
         """Remember what a good read showed, and forget what is older than any book."""

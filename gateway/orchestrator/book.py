@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -26,10 +27,17 @@ _STATES: dict[BrokerOrderState, LegState] = {
 
 
 class BookView:
-    """One whole, good read of an account's order book, begun at `begun_us`."""
+    """One good read of an account's order book, begun at `begun_us`.
 
-    def __init__(self, rows: list[BrokerOrder], begun_us: int) -> None:
+    `missing`: orders of the day that it should show and does not. What it shows is true all the
+    same, and what else it does not show proves nothing.
+    """
+
+    def __init__(
+        self, rows: list[BrokerOrder], begun_us: int, missing: Collection[str] = ()
+    ) -> None:
         self.rows = rows
+        self.missing = missing
         self.begun_us = begun_us
         self._by_id = {row.broker_order_id: row for row in rows}
         self._by_tag: dict[int, list[BrokerOrder]] = {}

@@ -20,6 +20,7 @@ from gateway.orders.states import LegState
 from gateway.orders.times import rfc3339, to_us
 
 _CLOCK_SKEW_US = 5_000_000
+_SHOWN = 5
 _REMEMBERED = 20
 
 
@@ -131,6 +132,9 @@ def judge(
     if tagged:
         return Finding(Verdict.ADOPT, tuple(tagged))
     if view.begun_us <= (leg.unknown_since_us or leg.updated_us):
+        return Finding(Verdict.WAIT)
+    if view.missing:
+        evidence.note(view.begun_us, "partial_read", missing=sorted(view.missing)[:_SHOWN])
         return Finding(Verdict.WAIT)
     if echo is Echo.BOOK:
         suspects = ()

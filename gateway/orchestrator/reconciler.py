@@ -205,7 +205,7 @@ class Reconciler:
         if not self._reachable:
             log.warning("%s: the order book can be read again", account.id)
             self._reachable = True
-        return BookView(rows, begun_us)
+        return BookView(rows, begun_us, account.missing_from(rows, begun_us))
 
     async def _take(self, view: BookView) -> bool:
         account = self._account

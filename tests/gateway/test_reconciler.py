@@ -143,7 +143,6 @@ async def test_reads_that_fail_prove_nothing(tmp_path):
 
 async def test_an_order_that_shows_up_after_not_found_is_adopted_with_an_alarm(tmp_path):
     async with only("fyers", tmp_path) as rig:
-        await rig.place("first", **FYERS, wait_for="final")
         lose(rig, "fyers", "accept_then_reset")
         late = {"action": "book_lag", "count": None, "params": {"ms": 2500}}
         rig.sims["fyers"].faults.add([{"call": "book", **late}, {"call": "trades", **late}])
@@ -425,3 +424,34 @@ async def crash(rig: Rig) -> None:
     await rig.gateway.orders.stop(deadline_s=0)
     await rig.gateway.stop()
     await rig.start_gateway()
+
+
+@pytest.mark.parametrize("broker", ["fyers", "hdfc"])
+async def test_a_book_that_lacks_an_order_seen_before_proves_no_absence(tmp_path, broker):
+    async with only(broker, tmp_path) as rig:
+        at = {"accounts": [f"{broker}-main"]}
+        await rig.place("first", **at, wait_for="final")
+        omit = {"call": "book", "action": "book_omit", "count": 4, "params": {"newest": 1}}
+        rig.sims[broker].faults.add([omit])
+        lose(rig, broker, "reset_before_accept")
+
+        lost = await rig.place("lost", **at, wait_ms=0, side="SELL")
+        await until(rig, lost.json["order_id"], "NOT_FOUND")
+
+        unresolved = (await rig.call("GET", "/v1/unresolved")).json["unresolved"]
+        [evidence] = [each["evidence"] for each in unresolved]
+        whats = [line["what"] for line in evidence]
+        assert whats.count("partial_read") >= 3, whats
+        assert whats.count("good_read") >= 3, whats
+
+
+async def test_an_order_that_the_book_never_shows_again_is_not_waited_for_for_ever(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        await rig.place("first", **FYERS, wait_for="final")
+        omit = {"call": "book", "action": "book_omit", "count": None, "params": {"newest": 1}}
+        rig.sims["fyers"].faults.add([omit])
+        lose(rig, "fyers", "reset_before_accept")
+
+        lost = await rig.place("lost", **FYERS, wait_ms=0)
+
+        await until(rig, lost.json["order_id"], "NOT_FOUND")
