@@ -28,6 +28,7 @@ from gateway.api.instruments import InstrumentRoutes
 from gateway.api.kill import KillRoutes
 from gateway.api.limits import LimitRoutes
 from gateway.api.market import MarketRoutes
+from gateway.api.metrics import MetricsRoutes
 from gateway.api.openapi import openapi_route
 from gateway.api.orderbook import OrderBookRoutes
 from gateway.api.orders import OrderRoutes
@@ -55,6 +56,7 @@ from gateway.lending import Lending
 from gateway.market.candles import CandleDesk
 from gateway.market.quotes import QuoteDesk
 from gateway.market.sources import Sources
+from gateway.observability.tally import Tally
 from gateway.orchestrator.account import Account, AccountPolicy
 from gateway.orchestrator.baskets import Baskets
 from gateway.orchestrator.closes import PositionCloses
@@ -95,7 +97,14 @@ class Gateway:
         self.settings = settings
         self._switch = KillSwitch()
         data_dir = settings.data_dir
-        self.store = Store(data_dir / JOURNAL, keyring, on_broken=self._journal_broke)
+        self.tally = Tally()
+        self.store = Store(
+            data_dir / JOURNAL,
+            keyring,
+            on_broken=self._journal_broke,
+            on_commit=self.tally.commit,
+            on_leg=self.tally.leg,
+        )
         self.days = CalendarFile(data_dir)
         self._instrument_store = InstrumentStore(data_dir / INSTRUMENTS)
         lending = Lending(data_dir / INSTRUMENTS)
@@ -120,6 +129,7 @@ class Gateway:
         )
         for account in self.accounts.values():
             account.calls.on_login_expired = partial(self.sessions.session_expired, account)
+            account.calls.health.on_call = partial(self.tally.call, account.id)
         lending.open(self.accounts, self.instruments.find, self.sessions.session_expired)
         boot_id = secrets.token_hex(8)
         self.quotes = QuoteDesk(self.instruments.find, self.sessions.session_expired)
@@ -205,6 +215,7 @@ class Gateway:
         for account in self.accounts.values():
             if account.session is not None:
                 self._session_active(account.id)
+        self._spawn(self.tally.watch_loop())
         self._spawn(self.snapshots.run())
         self._spawn(self.masters.run())
 
@@ -267,6 +278,7 @@ class Gateway:
                 self.sessions.session_expired,
             ).routes(),
             *self._book_routes(),
+            *MetricsRoutes(self.tally, self.accounts, self._switch, self.store).routes(),
         ]
         return [*routes, openapi_route(routes, program_version())]
 
@@ -297,7 +309,7 @@ class Gateway:
                 orders_per_second=rates.orders_per_second,
             )
         )
-        return build_app(self.routes(), self.keys, limits)
+        return build_app(self.routes(), self.keys, limits, self.tally.request)
 
     def _session_active(self, account_id: str) -> None:
         """A session came up: stand a connection ready, look up old orders, load its master."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -29,6 +30,7 @@ _REQUEST_ID = b"X-Request-Id"
 _NO_QUOTA: Headers = []
 _COMMON_HEADERS = [(b"Cache-Control", b"no-store"), (b"X-Content-Type-Options", b"nosniff")]
 
+OnRequest = Callable[[str, str, int, float], None]
 ASGI = Callable[
     [
         MutableMapping[str, Any],
@@ -39,12 +41,18 @@ ASGI = Callable[
 ]
 
 
-def build_app(routes: Iterable[Route], keys: Keys, limits: KeyLimits) -> Application:
-    """Make the application; it still has to be started by the server."""
+def build_app(
+    routes: Iterable[Route], keys: Keys, limits: KeyLimits, on_request: OnRequest
+) -> Application:
+    """Make the application; it still has to be started by the server.
+
+    `on_request` hears of every answer: method, the route's pattern, status, seconds. Of a stream
+    that is the time until it began.
+    """
     app = Application(router=Router(), show_error_details=False)
     methods: dict[str, set[str]] = {}
     for route in routes:
-        app.router.add(route.method, route.path, _endpoint(route, keys, limits))
+        app.router.add(route.method, route.path, _endpoint(route, keys, limits, on_request))
         methods.setdefault(route.path, set()).add(route.method)
 
     async def unknown(request: Request) -> Response:
@@ -93,12 +101,13 @@ def without_lifespan(app: ASGI) -> ASGI:
 
 
 def _endpoint(
-    route: Route, keys: Keys, limits: KeyLimits
+    route: Route, keys: Keys, limits: KeyLimits, on_request: OnRequest
 ) -> Callable[[Request], Awaitable[Response]]:
     on_order_route = route.path.startswith(("/v1/order", "/v1/baskets", "/v1/positions"))
     kind = kind_of(route)
 
     async def endpoint(request: Request) -> Response:
+        begun = time.perf_counter()
         request_id = _request_id(request)
         quota: Headers = []
         try:
@@ -137,7 +146,9 @@ def _endpoint(
             # What a handler had already started is not known here, so nothing is claimed.
             internal = Problem(500, "internal_error", "an internal error; see the log", sent=None)
             answer = problem_answer(internal, request_id, on_order_route=on_order_route)
-        return _respond(answer, request_id, quota, request.scope)
+        response = _respond(answer, request_id, quota, request.scope)
+        on_request(route.method, route.path, answer.status, time.perf_counter() - begun)
+        return response
 
     return endpoint
 

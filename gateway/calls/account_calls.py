@@ -289,6 +289,10 @@ class AccountCalls:
             self.limits.sent(windows, 1)
             self.health.judge(breaker, error, begun, trial=trial)
 
+    def waiting(self) -> dict[Priority, int]:
+        """How many calls of each class wait for room now."""
+        return {priority: self._admission.waiting(priority) for priority in Priority}
+
     def close(self) -> None:
         """Stop waking and probing. Nothing is called after it."""
         self._admission.close()

@@ -33,6 +33,8 @@ from gateway.calls.limits import Pause
 
 log = logging.getLogger(__name__)
 
+OnCall = Callable[[CallClass, Verdict, float | None], None]
+
 _LEAST_PROBE_S = 0.05
 _NAMES = {
     CallClass.PLACE: "orders",
@@ -47,7 +49,8 @@ class Health:
 
     `probe` makes one read, and is called when an open breaker is due and nobody else reads.
     `on_place_stopped` is called when waiting placements have to be turned away. `on_change`
-    hears of every change of state.
+    hears of every change of state, `on_call` of every call's end: with the class, the verdict
+    and the seconds since its first byte, None where none went out.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Health:
     ) -> None:
         self.account_id = account_id
         self.on_change: Callable[[Change], None] | None = None
+        self.on_call: OnCall | None = None
         self.breakers = {
             call_class: Breaker(call_class, _settings(call_class), self._changed, clock)
             for call_class in CallClass
@@ -95,6 +99,8 @@ class Health:
             pause_s = self._pause.begin(now, error.retry_after_s)
             log.warning("%s: the broker limits our rate; pausing %.1f s", self.account_id, pause_s)
         breaker.record(verdict, why, trial=trial)
+        if self.on_call is not None:
+            self.on_call(breaker.call_class, verdict, None if begun is None else now - begun)
         if breaker is self.read and verdict in (Verdict.GOOD, Verdict.SLOW, Verdict.FAILED):
             self.place.read_result(good=verdict is not Verdict.FAILED, why=why)
         if self._is_open():

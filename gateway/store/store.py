@@ -33,6 +33,7 @@ from gateway.store.writer import Writer
 T = TypeVar("T")
 
 LegSteps = Sequence[tuple[LegState | None, LegState, LegEvent]]
+OnLeg = Callable[[Leg, LegState | None, LegState], None]
 
 
 class Store:
@@ -44,8 +45,13 @@ class Store:
         keyring: Keyring,
         *,
         on_broken: Callable[[BaseException], None] | None = None,
+        on_commit: Callable[[float, int], None] | None = None,
+        on_leg: OnLeg | None = None,
     ) -> None:
         """Open (or make) the journal.
+
+        `on_commit` and `on_leg` are called on the writer's thread: with the time and the number
+        of writes of a transaction, and with every change of a leg, just before it is committed.
 
         Raises: `StoreTooNew`, `WrongMasterKey`, `SealBroken`, `apsw.Error`.
         """
@@ -54,6 +60,7 @@ class Store:
         self.path = path
         self.emergency = EmergencyLog(path.parent)
         self._keyring = keyring
+        self._on_leg = on_leg or _no_leg
         connection = apsw.Connection(str(path))
         prepare(connection)
         sealed.check_master_key(connection, keyring)
@@ -70,6 +77,7 @@ class Store:
             checkpoint_head=lambda: self._chain.head,
             restore_head=self._chain.restore,
             on_delivered=self.wake_watchers,
+            on_commit=on_commit,
         )
 
     def close(self) -> None:
@@ -92,10 +100,16 @@ class Store:
     ) -> asyncio.Future[Existing | None]:
         """Write T1; the result is None, or who already has the idempotency key."""
         sends = any(new is LegState.SENDING for _, steps in legs for _, new, _ in steps)
-        return self.write(
-            lambda c: journal.insert_order(c, self._chain, order, legs, actor),
-            ("t1", "t2") if sends else ("t1",),
-        )
+
+        def work(connection: apsw.Connection) -> Existing | None:
+            existing = journal.insert_order(connection, self._chain, order, legs, actor)
+            if existing is None:
+                for leg, steps in legs:
+                    for old, new, _ in steps:
+                        self._on_leg(leg, old, new)
+            return existing
+
+        return self.write(work, ("t1", "t2") if sends else ("t1",))
 
     def insert_basket(
         self, basket: Basket, actor: dict[str, Any]
@@ -129,7 +143,12 @@ class Store:
             points = ("t2",)
         elif old is LegState.SENDING:
             points = ("t3",)
-        return self.write(lambda c: journal.update_leg(c, self._chain, leg, old, event), points)
+
+        def work(connection: apsw.Connection) -> None:
+            journal.update_leg(connection, self._chain, leg, old, event)
+            self._on_leg(leg, old, leg.state)
+
+        return self.write(work, points)
 
     def audit(
         self, kind: str, body: dict[str, Any], *, account: str | None = None
@@ -335,3 +354,7 @@ class Store:
             return [msgspec.json.decode(data, type=ApiKey) for (data,) in rows]
 
         return await self.read(work)
+
+
+def _no_leg(leg: Leg, old: LegState | None, new: LegState) -> None:
+    """Stand in where nobody wants to hear of legs."""

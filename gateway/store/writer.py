@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -32,7 +33,8 @@ class Writer:
 
     `on_broken` is called on the writer's thread when a commit fails; `after_rollback` lets
     cached state (the audit chain's head) return to what is on disk. `on_delivered` is called on
-    the loop once the results of a transaction are handed over.
+    the loop once the results of a transaction are handed over. `on_commit` is called on the
+    writer's thread with the seconds that a transaction took and the writes in it.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Writer:
         checkpoint_head: Callable[[], Any] | None = None,
         restore_head: Callable[[Any], None] | None = None,
         on_delivered: Callable[[], None] | None = None,
+        on_commit: Callable[[float, int], None] | None = None,
     ) -> None:
         self._connection = connection
         self._on_broken = on_broken
         self._checkpoint_head = checkpoint_head
         self._restore_head = restore_head
         self._on_delivered = on_delivered
+        self._on_commit = on_commit
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
@@ -100,6 +104,7 @@ class Writer:
     def _commit(self, jobs: list[_Job]) -> None:
         connection = self._connection
         head = self._checkpoint_head() if self._checkpoint_head else None
+        begun = time.perf_counter()
         try:
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
@@ -107,6 +112,8 @@ class Writer:
             _hit("before_", jobs)
             connection.execute("COMMIT")
             _hit("after_", jobs)
+            if self._on_commit is not None:
+                self._on_commit(time.perf_counter() - begun, len(jobs))
         except BaseException as error:
             if not connection.getautocommit():
                 connection.execute("ROLLBACK")
