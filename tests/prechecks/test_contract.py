@@ -19,8 +19,8 @@ from adapters.sdk.models import (
     Product,
     Side,
 )
-from gateway.prechecks.contract import Draft, check_contract
 from gateway.orders.checks import Verdict
+from gateway.prechecks.contract import Draft, check_contract
 from gateway.prechecks.verdict import first_failure, summary
 
 TODAY = date(2026, 11, 23)

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from adapters.sdk.models import Exchange, InstrumentType, OrderType, Product, Side, Validity
+from gateway.orders.checks import Verdict
 from gateway.orders.records import Leg
 from gateway.orders.states import LegState
 from gateway.prechecks.ledger import Entry, Ledger
 from gateway.prechecks.limits import RiskLimits, problems_of_limits
 from gateway.prechecks.risk import Candidate, check_risk
-from gateway.orders.checks import Verdict
 from gateway.prechecks.verdict import first_failure
 from tests.prechecks.test_contract import draft, option
 
