@@ -20,6 +20,7 @@ _COMMANDS = {
     "demo": _Entry("gateway.cli.demo.command", "See it work: no account, no network needed."),
     "init": _Entry("gateway.cli.init", "Make a configuration, a master key and a first API key."),
     "serve": _Entry("gateway.cli.serve", "Run the gateway."),
+    "config": _Entry("gateway.cli.config", "Check the configuration; print its JSON Schema."),
     "doctor": _Entry("gateway.cli.doctor", "Check the set-up and say what to mend."),
     "vault": _Entry("gateway.cli.vault", "Seal broker credentials; list which are set."),
     "login": _Entry("gateway.cli.login", "Log accounts in at their brokers."),

@@ -12,6 +12,8 @@ COMMANDS = [
     "demo",
     "init",
     "serve",
+    "config check",
+    "config schema",
     "doctor",
     "vault set",
     "vault list",

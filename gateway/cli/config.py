@@ -1,0 +1,109 @@
+"""`brokergate config`: checks the configuration file, and describes it to editors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from gateway.cli.configuration import find_config
+from gateway.cli.failure import told
+from gateway.cli.options import config_option, json_option
+from gateway.cli.output import print_json
+
+if TYPE_CHECKING:
+    from adapters.sdk.interface import Capabilities
+
+
+class MistakeView(msgspec.Struct, kw_only=True):
+    """`source`: the file, or an environment variable. `line` 0: nowhere in particular."""
+
+    source: str
+    line: int
+    key: str
+    problem: str
+    fix: str
+
+
+class Checked(msgspec.Struct, kw_only=True):
+    """`file` None: everything came from the environment."""
+
+    ok: bool
+    file: str | None
+    accounts: list[str]
+    mistakes: list[MistakeView]
+
+
+@click.group("config")
+def command() -> None:
+    """Check the configuration; print its JSON Schema.
+
+    \b
+    Example:
+      brokergate config check
+    """
+
+
+@command.command("check")
+@config_option
+@json_option
+def check(config: str | None, as_json: bool) -> None:
+    """Say every mistake in the configuration, each with its line and what to do, or OK.
+
+    Settings from the environment are checked with it. Nothing is started or changed. Exit
+    status 1 when there is a mistake.
+
+    \b
+    Example:
+      brokergate config check --config /etc/brokergate/brokergate.yaml
+    """
+    from gateway.config import ConfigError, load_settings
+
+    path = find_config(config)
+    checked = Checked(ok=True, file=str(path) if path else None, accounts=[], mistakes=[])
+    text = ""
+    try:
+        settings = load_settings(path, _brokers())
+        checked.accounts = [account.id for account in settings.accounts]
+    except ConfigError as error:
+        checked.ok, text = False, str(error)
+        checked.mistakes = [
+            MistakeView(
+                source=each.source,
+                line=each.line,
+                key=each.key,
+                problem=each.problem,
+                fix=each.fix,
+            )
+            for each in error.mistakes
+        ]
+    if as_json:
+        print_json(checked)
+    elif checked.ok:
+        accounts = ", ".join(checked.accounts) or "none yet"
+        click.echo(f"OK: {checked.file or 'the environment'}; accounts: {accounts}")
+    else:
+        click.echo(text)
+    if not checked.ok:
+        raise click.exceptions.Exit(1)
+
+
+@command.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors.
+
+    \b
+    Example:
+      brokergate config schema > brokergate.schema.json
+    """
+    from gateway.config.schema import settings_schema
+
+    print_json(settings_schema(_brokers()))
+
+
+def _brokers() -> dict[str, Capabilities]:
+    from gateway.brokers import load_plugins
+
+    with told(RuntimeError):
+        return {name: plugin.capabilities for name, plugin in load_plugins().items()}
