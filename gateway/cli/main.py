@@ -21,6 +21,7 @@ _COMMANDS = {
     "init": _Entry("gateway.cli.init", "Make a configuration, a master key and a first API key."),
     "serve": _Entry("gateway.cli.serve", "Run the gateway."),
     "config": _Entry("gateway.cli.config", "Check the configuration; print its JSON Schema."),
+    "console": _Entry("gateway.cli.console", "Watch and act: accounts, orders, kill switch."),
     "doctor": _Entry("gateway.cli.doctor", "Check the set-up and say what to mend."),
     "vault": _Entry("gateway.cli.vault", "Seal broker credentials; list which are set."),
     "login": _Entry("gateway.cli.login", "Log accounts in at their brokers."),

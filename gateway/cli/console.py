@@ -1,0 +1,75 @@
+"""`brokergate console`: the operator console, in a process that holds nothing of the gateway."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from gateway.cli.client import remote_api
+from gateway.cli.configuration import load_setup
+from gateway.cli.options import target_of, target_options
+from gateway.cli.ports import CONTROL_SOCKET
+
+
+@click.command("console")
+@target_options
+@click.option("--ca", type=click.Path(exists=True), help="Certificates to trust, with --url.")
+@click.option("--cert", type=click.Path(exists=True), help="Client certificate, with --url.")
+@click.option("--cert-key", type=click.Path(exists=True), help="Its private key.")
+@click.option("--read-only", is_flag=True, help="Look, and act on nothing.")
+@click.option("--theme", type=click.Choice(("dark", "light")), default="dark", show_default=True)
+@click.option("--keys", type=click.Path(exists=True), help="JSON file: name of a key to the key.")
+@click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
+def command(
+    config: str | None,
+    url: str | None,
+    key_file: str | None,
+    ca: str | None,
+    cert: str | None,
+    cert_key: str | None,
+    read_only: bool,
+    theme: str,
+    keys: str | None,
+    no_mouse: bool,
+) -> None:
+    """See every account, order and unresolved leg live; log in, cancel, stop everything.
+
+    The gateway may start later, go and come back: the console waits for it.
+
+    \b
+    Examples:
+      brokergate console
+      brokergate console --url https://gate.lan:8080 --key-file ~/.config/brokergate/operate.key
+    """
+    target = target_of(config, url, key_file)
+    words = ["--theme", theme]
+    for name, value in (("--ca", ca), ("--cert", cert), ("--cert-key", cert_key)):
+        if value is not None and not url:
+            raise click.UsageError(f"{name} goes with --url")
+        words += [name, value] if value is not None else []
+    words += ["--keys", keys] if keys else []
+    words += ["--read-only"] if read_only else []
+    words += ["--no-mouse"] if no_mouse else []
+    if target.url and target.key_file:
+        remote_api(target.url, target.key_file)
+        words += _remote_words(target.url, target.key_file)
+    else:
+        words += ["--socket", str(_socket_of(target.config))]
+    # Replaced, not loaded: the console then has none of this process's memory, nor its imports.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "tui", *words])  # noqa: S606
+
+
+def _socket_of(config: str | None) -> Path:
+    return load_setup(config).settings.data_dir.absolute() / CONTROL_SOCKET
+
+
+def _remote_words(url: str, key_file: str) -> list[str]:
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    words = ["--host", parts.hostname or "", "--port", str(port), "--key-file", key_file]
+    return [*words, "--tls"] if secure else words

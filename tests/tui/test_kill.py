@@ -1,0 +1,77 @@
+"""The kill switch from the console."""
+
+from __future__ import annotations
+
+from tests.gateway.rig import Rig
+from tests.tui.conftest import console
+
+
+async def test_two_keys_stop_everything_and_release_is_typed(tmp_path):
+    async with Rig(tmp_path / "data", brokers=("hdfc",)) as rig, console(rig) as desk:
+        await desk.sees("● connected")
+        await desk.keys("exclamation_mark", "enter")
+        await desk.sees("HALT_NEW is in force for everything", "■ KILL SWITCH ENGAGED")
+        [switch] = (await rig.call("GET", "/v1/kill-switch")).json["switches"]
+        assert ("global", "HALT_NEW") == (switch["scope"], switch["level"])
+
+        await desk.keys("x")
+        await desk.type("looked at it")
+        await desk.keys("enter")
+        await desk.type("release")
+        await desk.keys("enter")
+        await desk.sees("type the word RELEASE")
+        assert (await rig.call("GET", "/v1/kill-switch")).json["engaged"]
+
+        await desk.keys(*["backspace"] * 7)
+        await desk.type("RELEASE")
+        await desk.keys("enter")
+        await desk.sees("Nothing is engaged")
+        assert not (await rig.call("GET", "/v1/kill-switch")).json["engaged"]
+
+
+async def test_cancels_of_one_account_are_followed_until_they_are_done(tmp_path):
+    async with Rig(tmp_path / "data") as rig, console(rig) as desk:
+        for number in range(3):
+            placed = await rig.place(f"k{number}", accounts=["hdfc-main"], price="760.00")
+            assert 201 == placed.status, placed.json
+        await desk.sees("● connected", "hdfc-main")
+        await desk.keys("exclamation_mark", "down", "right", "right", "right")
+        await desk.sees("▶ CANCEL_ALL", "◀ account hdfc-main ▶")
+        await desk.keys("enter")
+        await desk.sees("cancels 3 of 3, done")
+        assert all(order.state.name == "CANCELLED" for order in rig.ledger("hdfc"))
+
+
+async def test_square_off_asks_once_more_with_cancel_in_focus(tmp_path):
+    async with Rig(tmp_path / "data", brokers=("hdfc",)) as rig, console(rig) as desk:
+        await desk.sees("● connected")
+        await desk.keys("exclamation_mark", "down", "down", "enter")
+        await desk.sees("Close positions?")
+        await desk.keys("enter")
+        await desk.until(lambda: "Close positions?" not in desk.screen)
+        assert not (await rig.call("GET", "/v1/kill-switch")).json["engaged"]
+        await desk.keys("enter")
+        await desk.sees("Close positions?")
+        await desk.keys("tab", "enter")
+        await desk.sees("■ KILL SWITCH ENGAGED: SQUARE_OFF")
+
+
+async def test_the_kill_switch_opens_over_a_dialog_that_is_being_typed_in(tmp_path):
+    async with Rig(tmp_path / "data", brokers=("mstock",), log_in=False) as rig:
+        simulator = rig.sims["mstock"]
+        await rig.gateway.store.set_credentials("mstock-main", dict(simulator.credentials), {})
+        async with console(rig) as desk:
+            await desk.sees("✗ missing")
+            await desk.keys("l")
+            await desk.sees("F2 resend code", "left)")
+            await desk.keys("exclamation_mark", "enter")
+            await desk.sees("HALT_NEW is in force")
+
+
+async def test_an_engagement_that_may_not_have_arrived_is_not_called_done(tmp_path):
+    async with Rig(tmp_path / "data", brokers=("hdfc",)) as rig, console(rig) as desk:
+        await desk.sees("● connected")
+        await rig.stop_gateway()
+        await desk.keys("exclamation_mark", "enter")
+        await desk.sees("NOT CONFIRMED", "brokergate kill engage")
+        await rig.start_gateway()

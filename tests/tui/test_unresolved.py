@@ -1,0 +1,59 @@
+"""Unresolved legs: what is shown of them, and settling them on a person's word."""
+
+from __future__ import annotations
+
+from tests.gateway.rig import Rig
+from tests.tui.conftest import console
+
+
+async def lose_an_order(rig: Rig) -> str:
+    """Place an order whose answer is lost while the book cannot be read; return its leg's id."""
+    rig.sims["mstock"].faults.add(
+        [
+            {"call": "place", "action": "accept_then_reset"},
+            {"call": "book", "action": "book_fail", "count": None},
+        ]
+    )
+    placed = await rig.place(accounts=["mstock-main"])
+    assert "unknown" == placed.leg("mstock-main")["outcome"]
+    return str(placed.leg("mstock-main")["leg_id"])
+
+
+async def test_a_lost_order_is_listed_and_adopted_with_a_reason(tmp_path):
+    async with Rig(tmp_path / "data", brokers=("mstock",)) as rig, console(rig) as desk:
+        await desk.sees("● connected")
+        await lose_an_order(rig)
+        await desk.sees("1 UNRESOLVED")
+        await desk.keys("2")
+        await desk.sees("BUY 10 NSE:SBIN", "8125.00", "? UNKNOWN", "timeout")
+        [order] = rig.ledger("mstock")
+
+        await desk.keys("a")
+        await desk.type(str(order.broker_order_id))
+        await desk.keys("enter")
+        await desk.type("no")
+        await desk.keys("enter")
+        await desk.sees("3 to 500 characters")
+        await desk.type("w in the app")
+        await desk.keys("enter")
+        await desk.sees("On your word?", "mstock-main", "BUY 10 NSE:SBIN")
+        await desk.keys("tab", "enter")
+
+        await desk.sees("✓ Nothing is unresolved")
+        assert [] == (await rig.call("GET", "/v1/unresolved")).json["unresolved"]
+        assert 1 == len(rig.ledger("mstock"))
+
+
+async def test_absent_is_refused_in_the_gateways_words_while_it_is_still_looked_for(tmp_path):
+    async with Rig(tmp_path / "data", brokers=("mstock",)) as rig, console(rig) as desk:
+        await lose_an_order(rig)
+        await desk.sees("1 UNRESOLVED")
+        await desk.keys("2")
+        await desk.sees("? UNKNOWN")
+        await desk.keys("x")
+        await desk.type("looked everywhere")
+        await desk.keys("enter")
+        await desk.sees("On your word?")
+        await desk.keys("tab", "enter")
+        await desk.sees("✗ Refused", "cannot be declared absent")
+        assert 1 == len((await rig.call("GET", "/v1/unresolved")).json["unresolved"])

@@ -1,0 +1,206 @@
+"""The console: a header that always tells, one view at a time, dialogs for whatever acts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, cast
+
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import ContentSwitcher, Footer, Static
+
+from tui.dialogs import Help, KillDialog, LoginDialog
+from tui.feed import Feed
+from tui.header import Header
+from tui.link import Gateway, Where
+from tui.model import Model
+from tui.panel import Grid
+from tui.views import VIEWS, View
+
+THEMES = {"dark": "textual-dark", "light": "textual-light"}
+_LOGGED_OUT = ("missing", "expired", "refused", "otp_required", "redirect_required", "parked")
+
+
+class Console(App[None]):
+    """Runs against one gateway. `keys` maps names of bindings to keys."""
+
+    TITLE = "brokergate"
+    CSS = """
+    #tabs { height: 1; padding: 0 1; background: $boost; }
+    ContentSwitcher { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "exclamation_mark",
+            "kill",
+            "Kill",
+            priority=True,
+            id="kill.open",
+            tooltip="Open the kill switch, from anywhere",
+        ),
+        *(
+            Binding(
+                str(number),
+                f"view({number})",
+                view.label,
+                show=False,
+                id=f"view.{view.label.lower()}",
+                tooltip=f"Show: {view.label}",
+            )
+            for number, view in enumerate(VIEWS, 1)
+        ),
+        Binding("r", "refresh", "Refresh", show=False, id="refresh", tooltip="Read again now"),
+        Binding("t", "theme", "Theme", show=False, id="theme", tooltip="Light or dark"),
+        Binding(
+            "backspace",
+            "clear_alarm",
+            "Clear",
+            show=False,
+            id="alarm.clear",
+            tooltip="Clear the alarm line",
+        ),
+        Binding(
+            "colon",
+            "command_palette",
+            "Palette",
+            show=False,
+            id="palette",
+            tooltip="Search the commands",
+        ),
+        Binding("question_mark", "help", "Help", id="help", tooltip="These keys"),
+        Binding("q", "quit", "Quit", id="quit", tooltip="Leave; the gateway goes on"),
+    ]
+
+    def __init__(
+        self,
+        where: Where,
+        *,
+        read_only: bool = False,
+        theme: str = "dark",
+        keys: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.gateway = Gateway(where)
+        self.model = Model(read_only=read_only)
+        self.feed = Feed(self.gateway, self.model, self._wanted, self._changed)
+        self.theme = THEMES[theme]
+        self._keys = keys or {}
+
+    def compose(self) -> ComposeResult:
+        yield Header(str(self.gateway.where))
+        yield Static("", id="tabs", markup=False)
+        with ContentSwitcher(initial=_view_id(VIEWS[0])):
+            for view in VIEWS:
+                yield view(id=_view_id(view))
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.set_keymap(self._keys)
+        self.run_worker(self.feed.run(), group="feed")
+        self.set_interval(1.0, self._tick)
+        self.action_view(1)
+
+    @property
+    def view(self) -> View:
+        """The view in front."""
+        switcher = self.screen_stack[0].query_one(ContentSwitcher)
+        return cast(View, switcher.visible_content)
+
+    def allowed(self, scope: str) -> bool:
+        """Whether this console may do that; where not, the person is told why."""
+        if self.model.may(scope):
+            return True
+        if self.model.read_only:
+            why = "the console was started with --read-only"
+        elif not self.model.connected:
+            why = "the gateway does not answer"
+        else:
+            why = f"this key may not: it needs the scope {scope}"
+        self.notify(f"Not done: {why}", severity="warning")
+        return False
+
+    def log_in(self, accounts: list[str], *, renew: bool) -> None:
+        if self.allowed("login"):
+            self.push_screen(LoginDialog(accounts, renew=renew))
+
+    def action_log_in_all(self) -> None:
+        accounts = [
+            row["account"] for row in self.model.accounts if row["session"]["state"] in _LOGGED_OUT
+        ]
+        if accounts:
+            self.log_in(accounts, renew=False)
+        else:
+            self.notify("Every account is logged in")
+
+    def action_kill(self) -> None:
+        if not any(isinstance(screen, KillDialog) for screen in self.screen_stack):
+            self.push_screen(KillDialog())
+
+    def action_view(self, number: int) -> None:
+        base = self.screen_stack[0]
+        base.query_one(ContentSwitcher).current = _view_id(VIEWS[number - 1])
+        tabs = " ".join(
+            f"[{place} {view.label}]" if place == number else f" {place} {view.label} "
+            for place, view in enumerate(VIEWS, 1)
+        )
+        base.query_one("#tabs", Static).update(tabs)
+        view = self.view
+        view.show(self.model)
+        view.opened()
+        self.feed.want(*view.wants, *view.on_demand)
+
+    def action_refresh(self) -> None:
+        self.feed.want("accounts", "kill", "unresolved", *self.view.wants, *self.view.on_demand)
+        self.view.opened()
+
+    def action_theme(self) -> None:
+        self.theme = THEMES["light" if self.theme == THEMES["dark"] else "dark"]
+
+    def action_clear_alarm(self) -> None:
+        self.model.alarm = ""
+        self._changed(set())
+
+    def action_help(self) -> None:
+        groups = [
+            ("Everywhere", _bindings(type(self))),
+            (self.view.label, _bindings(type(self.view))),
+            ("In a list", _bindings(Grid)),
+        ]
+        self.push_screen(Help(groups, self._keys))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        yield from super().get_system_commands(screen)
+        for binding in [*_bindings(type(self)), *_bindings(type(self.view))]:
+            at_app = binding in _bindings(type(self))
+            target = self if at_app else self.view
+            action = binding.action
+
+            async def act(action: str = action, target: object = target) -> None:
+                await self.run_action(action, target)  # type: ignore[arg-type]
+
+            yield SystemCommand(binding.tooltip or binding.description, f"key {binding.key}", act)
+
+    def _wanted(self) -> Iterable[str]:
+        return [*self.view.wants, *self.view.on_demand]
+
+    def _changed(self, names: set[str]) -> None:
+        base = self.screen_stack[0]
+        base.query_one(Header).show(self.model)
+        self.view.show(self.model)
+        for screen in self.screen_stack:
+            if isinstance(screen, KillDialog) and screen.is_mounted:
+                screen.show(self.model)
+
+    def _tick(self) -> None:
+        """What ages has its age drawn; a connected console is left alone."""
+        if self.model.gone_since is not None:
+            self._changed(set())
+
+
+def _view_id(view: type[View]) -> str:
+    return view.label.lower().replace(" ", "-")
+
+
+def _bindings(owner: type) -> list[Binding]:
+    return [binding for binding in owner.__dict__.get("BINDINGS", ()) if binding.id]

@@ -1,0 +1,16 @@
+"""The way to the gateway: plain HTTP calls and one event stream. Knows nothing of the screen."""
+
+from tui.link.api import Gateway, Problem, problem_words
+from tui.link.http import Answer, NoAnswer, Unreachable, Where
+from tui.link.sse import Event
+
+__all__ = [
+    "Answer",
+    "Event",
+    "Gateway",
+    "NoAnswer",
+    "Problem",
+    "Unreachable",
+    "Where",
+    "problem_words",
+]
