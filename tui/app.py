@@ -186,6 +186,8 @@ class Console(App[None]):
 
     def _changed(self, names: set[str]) -> None:
         base = self.screen_stack[0]
+        if not base.query(Header):  # on the way out
+            return
         base.query_one(Header).show(self.model)
         self.view.show(self.model)
         for screen in self.screen_stack:

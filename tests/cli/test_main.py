@@ -14,6 +14,7 @@ COMMANDS = [
     "serve",
     "config check",
     "config schema",
+    "console",
     "doctor",
     "vault set",
     "vault list",
