@@ -64,7 +64,9 @@ def test(arguments: list[str]) -> int:
     for broker in SDKS:
         sdk_environment(broker)
     os.chdir(ROOT)
-    return become(environment.program("python"), "-m", "pytest", *arguments)
+    # Most tests wait for sockets and timers, so more of them than cores run side by side.
+    chosen = arguments or ["-n", "4", "--dist", "loadfile"]
+    return become(environment.program("python"), "-m", "pytest", *chosen)
 
 
 def lint(arguments: list[str]) -> int:
