@@ -230,7 +230,8 @@ async def test_an_order_that_one_account_cannot_take_fails_there_with_its_place(
     assert "failed" == reply.json["summary"]
     for result in reply.json["results"]:
         reason = result["reason"]
-        assert ("tick_size", {"order": 1}) == (reason["code"], reason["details"])
+        assert ("tick_size", 1) == (reason["code"], reason["details"]["order"])
+        assert "price" == reason["details"]["field"]
 
 
 async def test_orders_may_name_their_own_accounts(rig):

@@ -151,7 +151,7 @@ async def test_an_order_that_shows_up_after_not_found_is_adopted_with_an_alarm(t
         await until(rig, lost.json["order_id"], "NOT_FOUND")
         leg = await until(rig, lost.json["order_id"], "FILLED")
 
-        assert leg["broker_order_id"] == rig.ledger("fyers")[1].broker_order_id
+        assert leg["broker_order_id"] == rig.ledger("fyers")[0].broker_order_id
         assert await alarms(rig) == ["late_found"]
 
 

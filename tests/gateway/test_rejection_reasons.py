@@ -17,7 +17,7 @@ async def test_rejection_that_only_the_book_tells_has_the_brokers_reason(tmp_pat
     async with Rig(tmp_path / "data", brokers=("fyers",), options={"cash": 1000}) as rig:
         rig.sims["fyers"].faults.add([{"call": "place", "action": "accept_then_reset"}])
 
-        lost = await rig.place("lost", accounts=["fyers-main"])
+        lost = await rig.place("lost", accounts=["fyers-main"], precheck="off")
         leg = await until(rig, lost.json["order_id"], "REJECTED")
 
     assert "margin_short" == leg["reason"]["code"]

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from adapters.sdk.simulator import CallKind
 from gateway.orders.times import IST
 from tests.gateway.rig import Rig
 
@@ -35,7 +36,8 @@ def days_ago(days: int) -> str:
 
 
 def calls(rig: Rig) -> dict[str, int]:
-    return {name: sum(sim.calls.values()) for name, sim in rig.sims.items()}
+    """How often each broker was asked for prices; what else goes on there is not counted."""
+    return {name: sim.calls[CallKind.QUOTE] for name, sim in rig.sims.items()}
 
 
 async def get(rig: Rig, path: str, **query: str):
