@@ -165,6 +165,7 @@ class Gateway:
             calendar=self.days.calendar,
             read_quote=self.quotes.one,
             desk=self.prechecks,
+            suggest=self.instruments.suggest,
         )
         self.baskets = Baskets(self.orders, self.store, boot_id)
         self._cancel_routes = CancelRoutes(self.orders.canceller, self.accounts, settings.groups)

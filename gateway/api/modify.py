@@ -12,6 +12,7 @@ from gateway.api.views import LegView, OrderView
 from gateway.orchestrator.actions import Change
 from gateway.orchestrator.live import LiveOrder
 from gateway.orders.problems import Problem
+from gateway.orders.records import Reason
 from gateway.orders.request import FieldError, Quantity, price_problems
 
 
@@ -26,9 +27,13 @@ class ModifyRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ModifiedLeg(LegView, kw_only=True):
-    """`modify`: applied, refused, unknown or not_live; null for a leg that was not meant."""
+    """`modify`: applied, refused, unknown or not_live; null for a leg that was not meant.
+
+    `modify_reason`: why it was refused before anything was sent.
+    """
 
     modify: str | None
+    modify_reason: Reason | None
 
 
 class ModifiedOrder(OrderView, kw_only=True):
@@ -57,7 +62,16 @@ def changes_of(
         errors.append(
             FieldError("body", "changes nothing; give quantity, price, trigger_price or order_type")
         )
-    for leg in legs:
+    sliced = [leg.account for leg in legs if leg.slice is not None]
+    if sliced and (request.quantity is not None or any(a in request.quantities for a in sliced)):
+        errors.append(
+            FieldError(
+                "quantity",
+                f"the order goes in slices at {sliced[0]}; change one slice by its"
+                " broker_order_id: PATCH /v1/orderbook",
+            )
+        )
+    for leg in legs if not errors else ():
         quantity = request.quantities.get(leg.account, request.quantity)
         if quantity is not None and quantity <= leg.filled_quantity:
             errors.append(

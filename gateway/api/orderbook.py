@@ -73,9 +73,11 @@ class OrderBookRoutes:
         leg = account.leg_at(wanted)
         if leg is not None:
             outcome = await self._service.modify(
-                leg.order, {account_id: change}, _WAIT_S, call.who.key_id
+                leg.order, {account_id: change}, _WAIT_S, call.who.key_id, leg.record.leg_id
             )
-            modified, message = outcome.get(leg.record.leg_id, "not_live"), None
+            done = outcome[leg.record.leg_id]
+            modified = done.outcome
+            message = done.reason.message if done.reason else None
         else:
             try:
                 modified, message = await self._elsewhere.modify(

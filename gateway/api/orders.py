@@ -165,10 +165,16 @@ class OrderRoutes:
         changes = changes_of(request, live, accounts)
         outcome = await self._service.modify(live, changes, _MODIFY_WAIT_S, call.who.key_id)
         view = order_view(live, call.who.allows)
-        legs = [
-            ModifiedLeg(**msgspec.structs.asdict(leg), modify=outcome.get(leg.leg_id))
-            for leg in view.legs
-        ]
+        legs = []
+        for leg in view.legs:
+            done = outcome.get(leg.leg_id)
+            legs.append(
+                ModifiedLeg(
+                    **msgspec.structs.asdict(leg),
+                    modify=done.outcome if done else None,
+                    modify_reason=done.reason if done else None,
+                )
+            )
         body = ModifiedOrder(**{**msgspec.structs.asdict(view), "legs": legs})
         return Answer(body=body, headers=[(b"Server-Timing", server_timing(view))])
 

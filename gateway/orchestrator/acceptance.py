@@ -27,6 +27,8 @@ from gateway.orders.states import TERMINAL, LegState
 from gateway.orders.times import now_us
 from gateway.store import Existing, LegEvent, Store, StoreBroken
 
+# Keys that are known to have been used without asking the journal.
+_USED_KEPT = 10_000
 Spawn = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
 
 
@@ -56,6 +58,8 @@ class Acceptance:
         self._on_run = on_run
         self._on_session_expired = on_session_expired
         self._stopping = False
+        self._planning: dict[tuple[str, str], asyncio.Future[None]] = {}
+        self._used: dict[tuple[str, str], None] = {}
 
     def stop(self) -> None:
         """Take no more orders."""
@@ -76,6 +80,25 @@ class Acceptance:
 
         Raises: `Problem` when the request as a whole is wrong; then the key is not consumed.
         """
+        slot = (caller.client, key)
+        # One at a time under a key: a repeated request must not take room that limits count.
+        while (busy := self._planning.get(slot)) is not None:
+            await asyncio.wait({busy})
+        busy = self._planning[slot] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._place(caller, key, request, purpose, denial)
+        finally:
+            del self._planning[slot]
+            busy.set_result(None)
+
+    async def _place(
+        self,
+        caller: Caller,
+        key: str,
+        request: OrderRequest,
+        purpose: Purpose,
+        denial: Reason | None,
+    ) -> tuple[LiveOrder, bool]:
         mark = fingerprint(request)
         try:
             if self._stopping:
@@ -83,8 +106,8 @@ class Acceptance:
             broken = self._kill.condition(JOURNAL)
             if broken is not None:
                 raise Problem(503, "journal_broken", f"nothing was sent: {broken.reason}")
-            if request.order_type in UNPRICED:
-                # Pricing may ask a broker, which a repeated request has no need of.
+            if (caller.client, key) in self._used or request.order_type in UNPRICED:
+                # A repeated request needs no room, nor a price that a broker is asked for.
                 existing = await self._store.find_key(caller.client, key)
                 if existing is not None:
                     return await self._replay(existing, mark), True
@@ -99,8 +122,14 @@ class Acceptance:
                 return await self._replay(existing, mark), True
             raise
         # Shielded: a client that hangs up must not leave an order journalled but never started.
+        self._remember((caller.client, key))
         accepting = self._accept(caller, key, request, mark, planned, purpose)
         return await asyncio.shield(self._spawn(accepting))
+
+    def _remember(self, slot: tuple[str, str]) -> None:
+        self._used[slot] = None
+        if len(self._used) > _USED_KEPT:
+            del self._used[next(iter(self._used))]
 
     async def check(self, caller: Caller, request: OrderRequest) -> None:
         """Raise the `Problem` that placing this order would raise; place and write nothing."""

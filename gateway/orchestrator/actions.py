@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -21,12 +22,12 @@ from adapters.sdk.errors import (
     ReasonCode,
     Refused,
 )
-from adapters.sdk.models import Instrument, ModifyOrder, OrderRef, OrderType
+from adapters.sdk.models import Instrument, ModifyOrder, OrderRef, OrderType, Session
 from gateway.calls.retry import CANCEL
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.live import LiveLeg
 from gateway.orchestrator.pricing import assert_may_become
-from gateway.orders.records import Action, ActionKind, ActionState, Leg
+from gateway.orders.records import Action, ActionKind, ActionState, Leg, Reason
 from gateway.orders.states import AT_BROKER, LIVE, TERMINAL, LegState
 from gateway.orders.times import now_us
 
@@ -39,6 +40,7 @@ FindInstrument = Callable[[Account, str], Awaitable[Instrument | None]]
 LookNow = Callable[[Account], Awaitable[bool]]
 SessionExpired = Callable[[Account, LoginExpired], None]
 MayModify = Callable[[LiveLeg, str | None, bool], None]
+JudgeModify = Callable[[Account, Leg, ModifyOrder], Awaitable[None]]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +52,27 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     order_type: OrderType | None = None
 
 
+class Modification(msgspec.Struct, frozen=True):
+    """`outcome`: applied, refused, unknown or not_live. `reason`: why it was not even sent."""
+
+    outcome: str
+    reason: Reason | None = None
+
+
+class ModifyDenied(Denied):
+    """A modify that the checks refuse; `details` name the check, the field and the numbers."""
+
+    def __init__(self, message: str, *, reason: ReasonCode, details: dict[str, Any]) -> None:
+        super().__init__(message, reason=reason)
+        self.details = details
+
+
 class Actions:
-    """Sends cancels and modifies. `may_modify` raises `Denied` for one that must not go now."""
+    """Sends cancels and modifies.
+
+    `may_modify` raises `Denied` for a modify that must not go now, `judge_modify` for one whose
+    numbers forbid it; `on_settled` hears of a leg whose modify was refused or applied.
+    """
 
     def __init__(
         self,
@@ -59,11 +80,15 @@ class Actions:
         look_now: LookNow,
         on_session_expired: SessionExpired,
         may_modify: MayModify,
+        judge_modify: JudgeModify,
+        on_settled: Callable[[Leg], None],
     ) -> None:
         self._find_instrument = find_instrument
         self._look_now = look_now
         self._on_session_expired = on_session_expired
         self._ask_to_modify = may_modify
+        self._judge_modify = judge_modify
+        self._on_settled = on_settled
 
     async def request_cancel(self, leg: LiveLeg, account: Account) -> None:
         """Ask for a leg's end, whatever state it is in; sent as soon as its order is known."""
@@ -112,37 +137,59 @@ class Actions:
             wanted = _changed(leg.record, instrument, change)
             _assert_settled(leg.record)
             account.adapter.check_modify(wanted)
-            deadline = time.monotonic() + _MODIFY_WAIT_S
-            action = Action(
-                kind=ActionKind.MODIFY,
-                state=ActionState.SENDING,
-                requested_us=now_us(),
-                attempts=1,
-                quantity=wanted.quantity,
-                price=wanted.price,
-                trigger_price=wanted.trigger_price,
-                order_type=wanted.order_type,
-            )
-            gate = _Gate(leg, action, lambda: self._may_modify(leg, wanted, key_id))
+            # What was counted for it is put right below, unless nobody knows what came of it.
+            outcome = "unknown"
             try:
-                try:
-                    await account.calls.modify_order(session, wanted, gate, deadline)
-                finally:
-                    leg.on_wire = None
-            except (Refused, NotSent) as error:
-                await _end(leg, action, ActionState.REFUSED, "modify_refused", error)
-                return "refused"
+                if not _only_decreases(leg.record, wanted):
+                    await self._judge_modify(account, leg.record, wanted)
+                outcome = await self._send_modify(leg, account, wanted, session, key_id)
             except Denied:
-                if gate.begun:
-                    await _end(leg, action, ActionState.DROPPED, "modify_dropped", None)
+                outcome = "refused"
                 raise
-            except GatewayError as error:
-                if isinstance(error, LoginExpired):
-                    self._on_session_expired(account, error)
-                await _end(leg, action, ActionState.UNKNOWN, "modify_unknown", error)
-            else:
-                await _end(leg, action, ActionState.SENT, "modify_sent", None)
-            return await self._confirm(leg, account, wanted)
+            finally:
+                if outcome in ("refused", "applied"):
+                    self._on_settled(leg.record)
+            return outcome
+
+    async def _send_modify(
+        self,
+        leg: LiveLeg,
+        account: Account,
+        wanted: ModifyOrder,
+        session: Session,
+        key_id: str | None,
+    ) -> str:
+        deadline = time.monotonic() + _MODIFY_WAIT_S
+        action = Action(
+            kind=ActionKind.MODIFY,
+            state=ActionState.SENDING,
+            requested_us=now_us(),
+            attempts=1,
+            quantity=wanted.quantity,
+            price=wanted.price,
+            trigger_price=wanted.trigger_price,
+            order_type=wanted.order_type,
+        )
+        gate = _Gate(leg, action, lambda: self._may_modify(leg, wanted, key_id))
+        try:
+            try:
+                await account.calls.modify_order(session, wanted, gate, deadline)
+            finally:
+                leg.on_wire = None
+        except (Refused, NotSent) as error:
+            await _end(leg, action, ActionState.REFUSED, "modify_refused", error)
+            return "refused"
+        except Denied:
+            if gate.begun:
+                await _end(leg, action, ActionState.DROPPED, "modify_dropped", None)
+            raise
+        except GatewayError as error:
+            if isinstance(error, LoginExpired):
+                self._on_session_expired(account, error)
+            await _end(leg, action, ActionState.UNKNOWN, "modify_unknown", error)
+        else:
+            await _end(leg, action, ActionState.SENT, "modify_sent", None)
+        return await self._confirm(leg, account, wanted)
 
     def _may_modify(self, leg: LiveLeg, wanted: ModifyOrder, key_id: str | None) -> None:
         if leg.record.cancel_requested:

@@ -7,6 +7,7 @@ wrong at one account becomes that leg's reason.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
@@ -29,6 +30,8 @@ from gateway.prechecks.desk import Judged, PrecheckDesk
 from gateway.prechecks.verdict import first_failure, is_worth_keeping, reason_of, summary
 
 FindInstrument = Callable[[str, str], Awaitable[Instrument | None]]
+# Canonical ids that may have been meant by one that no master has.
+Suggest = Callable[[str], Awaitable[Sequence[str]]]
 
 
 class PlannedLeg(msgspec.Struct, kw_only=True):
@@ -74,6 +77,18 @@ class PlannedLeg(msgspec.Struct, kw_only=True):
         )
 
 
+class _Asked(msgspec.Struct, kw_only=True):
+    """One request while its legs are made; `entered` are those whose room is counted."""
+
+    request: OrderRequest
+    number: int
+    key_id: str | None
+    purpose: Purpose
+    deadline: float
+    trial: bool
+    entered: list[PlannedLeg] = []
+
+
 class Planner:
     """Where a request becomes legs. One per process."""
 
@@ -86,6 +101,7 @@ class Planner:
         stops: Stops,
         desk: PrecheckDesk,
         pricer: Pricer,
+        suggest: Suggest | None = None,
     ) -> None:
         self._accounts = accounts
         self._audience = audience
@@ -94,6 +110,8 @@ class Planner:
         self._stops = stops
         self._desk = desk
         self._pricer = pricer
+        self._suggest = suggest
+        self._requests = itertools.count(1)
 
     async def plan(
         self,
@@ -112,15 +130,26 @@ class Planner:
         Raises: `Problem` for what is wrong with the request as a whole.
         """
         multipliers = self._audience.resolve(request, allowed)
-        deadline = self._desk.deadline()
+        asked = _Asked(
+            request=request,
+            number=next(self._requests),
+            key_id=key_id,
+            purpose=purpose,
+            deadline=self._desk.deadline(),
+            trial=trial,
+        )
         work = [
-            self._legs(
-                request, self._accounts[account_id], multiplier, key_id, purpose, deadline, trial
-            )
+            self._legs(asked, self._accounts[account_id], multiplier)
             for account_id, multiplier in multipliers.items()
         ]
-        # One account's broker is not to make another's leg wait; alone, there is nobody to wait.
-        found = [await work[0]] if len(work) == 1 else await asyncio.gather(*work)
+        try:
+            # One account's broker is not to make another's leg wait; alone, nobody waits.
+            found = [await work[0]] if len(work) == 1 else await asyncio.gather(*work)
+        except BaseException:
+            # The client hung up while some account was asked: nothing of it will be placed.
+            for leg in asked.entered:
+                self.give_back(leg)
+            raise
         legs = [leg for each in found for leg in each]
         if request.require is Require.ALL:
             _deny_the_rest(legs)
@@ -163,25 +192,17 @@ class Planner:
             legs.append(leg)
         return legs
 
-    async def _legs(
-        self,
-        request: OrderRequest,
-        account: Account,
-        multiplier: Decimal,
-        key_id: str | None,
-        purpose: Purpose,
-        deadline: float,
-        trial: bool,
-    ) -> list[PlannedLeg]:
+    async def _legs(self, asked: _Asked, account: Account, multiplier: Decimal) -> list[PlannedLeg]:
         """One account's leg, or its slices."""
+        request, trial = asked.request, asked.trial
         leg = PlannedLeg(account=account, broker_tag=self._mint_tag())
         subject = None
-        if purpose is Purpose.CLIENT:
+        if asked.purpose is Purpose.CLIENT:
             subject = Subject(
                 account=account.id,
                 broker=account.broker,
                 strategy=request.strategy,
-                keys=(key_id,) if key_id else (),
+                keys=(asked.key_id,) if asked.key_id else (),
             )
         await self._measure(leg, request, multiplier)
         if leg.instrument is None or leg.denial is not None:
@@ -193,23 +214,24 @@ class Planner:
         if leg.denial is None or trial:
             refusal = await self._protect(leg, request)
             leg.denial = leg.denial or refusal
+        quantities = slices_of(leg.instrument, leg.quantity) if request.slice else [leg.quantity]
+        leg.denial = leg.denial or _too_many(leg, quantities)
         if leg.denial is None or trial:
-            await self._judge(request, leg, purpose, deadline, trial)
-        legs = self._sliced(request, leg) if leg.denial is None else [leg]
+            await self._judge(asked, leg, len(quantities))
+        legs = self._sliced(asked, leg, quantities) if leg.denial is None else [leg]
+        denial = leg.denial
         for each in legs:
-            each.denial = each.denial or _asked(account, each, request)
-        leg.must_reduce = subject is not None and self._stops.reduces_only(subject)
-        if leg.denial is None and subject is not None:
-            leg.denial = await self._stops.judge_new(
+            denial = denial or _refused_here(account, each, request)
+        must_reduce = subject is not None and self._stops.reduces_only(subject)
+        if denial is None and subject is not None:
+            denial = await self._stops.judge_new(
                 account, subject, leg.instrument, request.side, request.product, leg.quantity
             )
-        if leg.denial is not None:
-            # What stops one slice stops them all: a part of an order is not what was asked for.
-            for each in legs:
-                each.denial = each.denial or leg.denial
         for each in legs:
-            each.must_reduce = leg.must_reduce
-            if each.denial is not None:
+            each.must_reduce = must_reduce
+            # What stops one slice stops them all: a part of an order is not what was asked for.
+            each.denial = denial
+            if denial is not None:
                 each.precheck = str(Verdict.FAILED)
         return legs
 
@@ -232,46 +254,37 @@ class Planner:
             return Reason(code=error.reason, message=error.message, retryable=retryable)
         return None
 
-    async def _judge(
-        self,
-        request: OrderRequest,
-        leg: PlannedLeg,
-        purpose: Purpose,
-        deadline: float,
-        trial: bool,
-    ) -> None:
+    async def _judge(self, asked: _Asked, leg: PlannedLeg, orders: int) -> None:
         judged = await self._desk.judge(
             leg.account,
-            _draft(request, leg),
+            _draft(asked.request, leg),
             leg.broker_tag,
-            request.precheck,
-            deadline,
-            amo=request.amo,
-            may_slice=request.slice,
-            closing=purpose is not Purpose.CLIENT,
-            enter=not trial and leg.denial is None,
+            asked.request.precheck,
+            asked.deadline,
+            amo=asked.request.amo,
+            may_slice=asked.request.slice,
+            closing=asked.purpose is not Purpose.CLIENT,
+            enter=not asked.trial and leg.denial is None,
+            request=asked.number,
+            orders=orders,
         )
         leg.judged = judged
         leg.checks = [check for check in judged.checks if is_worth_keeping(check)]
         leg.precheck = summary(judged.checks)
         leg.entered = judged.entered
+        if leg.entered:
+            asked.entered.append(leg)
         failure = first_failure(judged.checks)
         if failure is not None:
             leg.denial = leg.denial or reason_of(failure)
 
-    def _sliced(self, request: OrderRequest, leg: PlannedLeg) -> list[PlannedLeg]:
+    def _sliced(
+        self, asked: _Asked, leg: PlannedLeg, quantities: Sequence[int]
+    ) -> list[PlannedLeg]:
         """Part a leg by the freeze quantity, each slice with a tag of its own."""
-        assert leg.instrument is not None  # noqa: S101
-        quantities = slices_of(leg.instrument, leg.quantity) if request.slice else []
         if len(quantities) < 2:
             return [leg]
-        if len(quantities) > MOST_SLICES:
-            leg.denial = _reason(
-                ReasonCode.FREEZE_QUANTITY,
-                f"quantity {leg.quantity} would need {len(quantities)} slices of"
-                f" {quantities[0]}, and {MOST_SLICES} is the most; send less",
-            )
-            return [leg]
+        entry = leg.judged.entry if leg.judged is not None and leg.entered else None
         self.give_back(leg)
         legs = []
         for n, quantity in enumerate(quantities, 1):
@@ -281,9 +294,10 @@ class Planner:
                 quantity=quantity,
                 slice={"n": n, "of": len(quantities)},
             )
-            if leg.judged is not None and leg.judged.entry is not None:
-                self._desk.enter_part(leg.account, leg.judged.entry, part.broker_tag, quantity)
+            if entry is not None:
+                self._desk.enter_part(leg.account, entry, part.broker_tag, quantity)
                 part.entered = True
+                asked.entered.append(part)
             legs.append(part)
         return legs
 
@@ -297,16 +311,22 @@ class Planner:
         if leg.denial is not None:
             return
         if leg.instrument is None:
-            leg.denial = _reason(
-                ReasonCode.INSTRUMENT_UNKNOWN,
-                f"{request.instrument} is not in the instrument master of {account.broker}",
-            )
+            leg.denial = await self._unknown(account, request.instrument)
         elif leg.quantity == 0:
             leg.denial = _reason(
                 ReasonCode.LOT_SIZE,
                 f"the quantity for {account.id} rounds down to zero lots of"
                 f" {leg.instrument.lot_size}",
             )
+
+    async def _unknown(self, account: Account, instrument: str) -> Reason:
+        near = list(await self._suggest(instrument)) if self._suggest is not None else []
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        return Reason(
+            code=ReasonCode.INSTRUMENT_UNKNOWN,
+            message=f"{instrument} is not in the instrument master of {account.broker}{hint}",
+            details={"field": "instrument", "did_you_mean": near},
+        )
 
 
 def _draft(request: OrderRequest, leg: PlannedLeg) -> Draft:
@@ -324,7 +344,18 @@ def _draft(request: OrderRequest, leg: PlannedLeg) -> Draft:
     )
 
 
-def _asked(account: Account, leg: PlannedLeg, request: OrderRequest) -> Reason | None:
+def _too_many(leg: PlannedLeg, quantities: Sequence[int]) -> Reason | None:
+    if len(quantities) <= MOST_SLICES:
+        return None
+    return Reason(
+        code=ReasonCode.FREEZE_QUANTITY,
+        message=f"quantity {leg.quantity} would need {len(quantities)} slices of"
+        f" {quantities[0]}, and {MOST_SLICES} is the most; send less",
+        details={"field": "quantity"},
+    )
+
+
+def _refused_here(account: Account, leg: PlannedLeg, request: OrderRequest) -> Reason | None:
     """What the adapter itself says of the order; nothing is sent."""
     try:
         account.adapter.check_order(leg.place_order(request))

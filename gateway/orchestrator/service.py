@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from adapters.sdk.errors import Denied, LoginExpired, ReasonCode
-from adapters.sdk.models import BrokerOrder, Instrument
+from adapters.sdk.models import BrokerOrder, Instrument, ModifyOrder
 from gateway.calendar import Calendar
 from gateway.kill import KillSwitch
 from gateway.orchestrator.acceptance import Acceptance
 from gateway.orchestrator.account import Account
-from gateway.orchestrator.actions import Actions, Change
+from gateway.orchestrator.actions import Actions, Change, Modification, ModifyDenied
 from gateway.orchestrator.audience import Audience
 from gateway.orchestrator.book import BookView
 from gateway.orchestrator.caller import Caller
@@ -22,7 +22,7 @@ from gateway.orchestrator.cancelling import Canceller, NameContract
 from gateway.orchestrator.elsewhere import Elsewhere
 from gateway.orchestrator.evidence import Echo
 from gateway.orchestrator.live import LiveLeg, LiveOrder
-from gateway.orchestrator.plan import FindInstrument, PlannedLeg, Planner
+from gateway.orchestrator.plan import FindInstrument, PlannedLeg, Planner, Suggest
 from gateway.orchestrator.pricing import Pricer, ReadQuote
 from gateway.orchestrator.reconciler import Reconciler
 from gateway.orchestrator.register import Register
@@ -31,7 +31,7 @@ from gateway.orchestrator.squaring import KILL_CLIENT
 from gateway.orchestrator.stops import Stops
 from gateway.orders.ids import TagMint
 from gateway.orders.problems import Problem
-from gateway.orders.records import Purpose, Reason
+from gateway.orders.records import Leg, Purpose, Reason
 from gateway.orders.request import OrderRequest, WaitFor
 from gateway.orders.states import (
     AT_BROKER,
@@ -42,6 +42,7 @@ from gateway.orders.states import (
 )
 from gateway.orders.times import now_us
 from gateway.prechecks.desk import PrecheckDesk
+from gateway.prechecks.verdict import first_failure, reason_of
 from gateway.store import Store, StoreBroken
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class OrderService:
         calendar: Calendar,
         read_quote: ReadQuote,
         desk: PrecheckDesk,
+        suggest: Suggest | None = None,
     ) -> None:
         self.calendar = calendar
         self._on_duplicate = on_duplicate
@@ -85,7 +87,12 @@ class OrderService:
             account.id: Reconciler(account, self, account.pace()) for account in accounts.values()
         }
         self._actions = Actions(
-            self.instrument_of, self._look_now, on_session_expired, self._may_modify
+            self.instrument_of,
+            self._look_now,
+            on_session_expired,
+            self._may_modify,
+            self._judge_modify,
+            desk.follow,
         )
         self.elsewhere = Elsewhere(
             store, self._stops, self.read_book, name_contract, on_session_expired
@@ -102,6 +109,7 @@ class OrderService:
             self._stops,
             desk,
             Pricer(accounts, read_quote),
+            suggest,
         )
         self._acceptance = Acceptance(
             store,
@@ -216,12 +224,18 @@ class OrderService:
         changes: Mapping[str, Change],
         wait_s: float,
         key_id: str | None = None,
-    ) -> dict[str, str]:
-        """Modify the legs at the accounts named; answers each leg id with what became of it.
+        leg_id: str | None = None,
+    ) -> dict[str, Modification]:
+        """Modify the legs at the accounts named, or one of them; answers each with what became
+        of it.
 
-        `applied`, `refused`, `unknown` or `not_live`; still running after `wait_s`: `unknown`.
+        Still running after `wait_s`: `unknown`.
         """
-        legs = [leg for leg in live.legs if leg.record.account in changes]
+        legs = [
+            leg
+            for leg in live.legs
+            if leg.record.account in changes and leg_id in (None, leg.record.leg_id)
+        ]
         tasks = {
             leg.record.leg_id: self.spawn(
                 self._modify_leg(leg, changes[leg.record.account], key_id)
@@ -231,22 +245,32 @@ class OrderService:
         if tasks:
             await asyncio.wait(tasks.values(), timeout=wait_s)
         return {
-            leg_id: task.result() if task.done() else "unknown" for leg_id, task in tasks.items()
+            leg_id: task.result() if task.done() else Modification("unknown")
+            for leg_id, task in tasks.items()
         }
 
-    async def _modify_leg(self, leg: LiveLeg, change: Change, key_id: str | None) -> str:
+    async def _modify_leg(self, leg: LiveLeg, change: Change, key_id: str | None) -> Modification:
         account = self._accounts.get(leg.record.account)
         if account is None:
-            return "not_live"
+            return Modification("not_live")
         try:
-            return await self._actions.modify(leg, account, change, key_id)
+            return Modification(await self._actions.modify(leg, account, change, key_id))
         except Denied as error:
-            await leg.change(None, "modify_denied", broker_message=error.message)
-            return "refused"
+            details = error.details if isinstance(error, ModifyDenied) else {}
+            await leg.change(None, "modify_denied", broker_message=error.message, details=details)
+            reason = Reason(code=error.reason, message=error.message, details=details)
+            return Modification("refused", reason)
 
     def _may_modify(self, leg: LiveLeg, key_id: str | None, decreases: bool) -> None:
         """Raise `Denied` for a modify that must not go out now; a decrease always may."""
         self._stops.assert_may_modify(leg, key_id, decreases=decreases)
+
+    async def _judge_modify(self, account: Account, leg: Leg, wanted: ModifyOrder) -> None:
+        """Raise `ModifyDenied` for a modify that breaks the contract's rules or a limit."""
+        failure = first_failure(await self._desk.judge_change(account, leg, wanted))
+        if failure is not None:
+            reason = reason_of(failure)
+            raise ModifyDenied(reason.message, reason=reason.code, details=reason.details)
 
     async def read_book(self, account: Account) -> BookView | None:
         """Read an account's book now and apply it; None when it could not be read."""
@@ -313,6 +337,8 @@ class OrderService:
         if leg.state in TERMINAL:
             self.leg_done(leg)
             return
+        if leg.state in AT_BROKER:
+            self._desk.answered(leg.record)
         self.wake(account.id)
         if leg.record.cancel_requested and leg.state in AT_BROKER:
             await self._actions.send_cancel(leg, account)
@@ -325,6 +351,7 @@ class OrderService:
         """Free what waited for the leg's fate, and send the cancel that waited for its order."""
         account = self._accounts[leg.record.account]
         account.release_twin(leg.record)
+        self._desk.answered(leg.record)
         if leg.record.cancel_requested:
             self.spawn(self._actions.send_cancel(leg, account))
 

@@ -37,6 +37,9 @@ class LimitBook:
         self._store = store
         self._configured: dict[str | None, RiskLimits] = {None: everywhere}
         self._configured.update(accounts)
+        for target, limits in self._configured.items():
+            # One object for "none", so that whoever asks sees at once that there is no limit.
+            self._configured[target] = NO_LIMITS if limits == NO_LIMITS else limits
         self._set: dict[str | None, RiskLimits] = {}
 
     async def load(self) -> None:

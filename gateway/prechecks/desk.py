@@ -12,24 +12,28 @@ import msgspec
 
 from adapters.sdk.errors import GatewayError, LoginExpired, ReasonCode
 from adapters.sdk.interface import Feature
-from adapters.sdk.models import BrokerMargin, BrokerQuote, MarginOrder
+from adapters.sdk.models import BrokerMargin, BrokerQuote, MarginOrder, ModifyOrder
 from gateway.calendar import Calendar
 from gateway.orchestrator.account import Account
 from gateway.orders.checks import Check, Verdict
 from gateway.orders.records import Leg, Reason
 from gateway.orders.request import Precheck
-from gateway.orders.states import TERMINAL, UNPROVEN
+from gateway.orders.states import TERMINAL, UNPROVEN, LegState
 from gateway.orders.times import IST, ist
 from gateway.prechecks.book import LimitBook
 from gateway.prechecks.contract import Draft, check_contract
 from gateway.prechecks.funds import Funds, FundsBook, left
 from gateway.prechecks.hours import check_hours
-from gateway.prechecks.ledger import Entry, Ledger
+from gateway.prechecks.ledger import Entry, Ledger, Look
+from gateway.prechecks.limits import NO_LIMITS
 from gateway.prechecks.margin import estimate_margin
-from gateway.prechecks.risk import Candidate, check_risk
+from gateway.prechecks.risk import Candidate, check_change, check_risk
 from gateway.prechecks.verdict import failed, first_failure, passed, skipped
 
 _ZERO = Decimal(0)
+# A price that is older says nothing about now.
+_OLDEST_PRICE_S = 5.0
+_MAYBE_THERE = UNPROVEN | {LegState.SENDING}
 
 # One fresh price at an account, or why there is none.
 ReadQuote = Callable[[Account, str], Awaitable[BrokerQuote | Reason]]
@@ -97,10 +101,13 @@ class PrecheckDesk:
         may_slice: bool = False,
         closing: bool = False,
         enter: bool = True,
+        request: int = 0,
+        orders: int = 1,
     ) -> Judged:
         """Judge one leg. `closing`: the gateway's own order that closes a position; no limits.
 
-        Where nothing failed the leg is entered under its tag, unless `enter` is False.
+        Where nothing failed the leg is entered under its tag, unless `enter` is False. Legs of
+        one `request` are no look-alikes; `orders` is in how many slices the leg is to go.
         """
         now = self._now()
         checks = list(check_contract(draft, now.date(), may_slice=may_slice))
@@ -124,23 +131,23 @@ class PrecheckDesk:
                 if asked is not None:
                     margin, source = asked.required, "broker"
         # From here on nothing is awaited: what is checked is what is entered.
+        funds = self._funds.known(account) if funds is not None else None
         at_s = self._clock()
         candidate = Candidate(
             draft=draft,
             value=price * draft.quantity if price is not None else None,
             last_price=last,
-            open_orders=len(account.moving),
+            open_orders=self._open_orders(account.id),
             now_s=at_s,
+            orders=orders,
+            request=request,
         )
-        everywhere = msgspec.structs.replace(
-            candidate, open_orders=sum(len(each.moving) for each in self._accounts.values())
-        )
-        checks += check_risk(
-            self._limits.of(account.id), self.ledger_of(account.id), candidate, scope="account"
-        )
-        checks += check_risk(
-            self._limits.of(None), self.ledger_of(None), everywhere, scope="global"
-        )
+        own, everywhere = self._limits.of(account.id), self._limits.of(None)
+        if own is not NO_LIMITS:
+            checks += check_risk(own, self.ledger_of(account.id), candidate, scope="account")
+        if everywhere is not NO_LIMITS:
+            of_all = msgspec.structs.replace(candidate, open_orders=self._open_orders(None))
+            checks += check_risk(everywhere, self.ledger_of(None), of_all, scope="global")
         remaining = self._left(account, funds) if funds is not None else None
         checks.append(_affordable(precheck, margin, source, remaining))
         if precheck is Precheck.STRICT:
@@ -154,6 +161,7 @@ class PrecheckDesk:
             margin=margin,
             at_s=at_s,
             look=candidate.look,
+            request=request,
         )
         enters = enter and first_failure(checks) is None
         if enters:
@@ -173,15 +181,103 @@ class PrecheckDesk:
 
     def enter_part(self, account: Account, whole: Entry, tag: int, quantity: int) -> None:
         """Enter one slice of an order that was judged whole."""
-        share = Decimal(quantity) / whole.quantity
+        value, margin = whole.value, whole.margin
         part = msgspec.structs.replace(
             whole,
             tag=tag,
             quantity=quantity,
-            value=whole.value * share if whole.value is not None else None,
-            margin=whole.margin * share if whole.margin is not None else None,
+            value=value * quantity / whole.quantity if value is not None else None,
+            margin=margin * quantity / whole.quantity if margin is not None else None,
         )
         self._enter(account, part)
+
+    async def judge_change(self, account: Account, leg: Leg, wanted: ModifyOrder) -> list[Check]:
+        """Judge an order at the broker as it is to become, and count it as that if all is well.
+
+        `follow` says what it came to. The prices may be waited for as when placing.
+        """
+        entry = self.ledger_of(account.id).entry(leg.broker_tag)
+        draft = Draft(
+            instrument=wanted.instrument,
+            side=wanted.side,
+            order_type=wanted.order_type,
+            product=wanted.product,
+            quantity=wanted.quantity,
+            price=wanted.price,
+            trigger_price=wanted.trigger_price,
+            disclosed_quantity=wanted.disclosed_quantity,
+        )
+        checks = list(check_contract(draft, self._now().date(), may_slice=False))
+        if first_failure(checks) is not None:
+            return checks
+        price = draft.price if draft.price is not None else draft.trigger_price
+        last = None
+        if price is None or self._has_collar(account, draft):
+            last = await self._last_price(account, draft.instrument.instrument, self.deadline())
+        price = price if price is not None else last
+        value = price * draft.quantity if price is not None else None
+        old_value = entry.value if entry is not None else _value_of(leg, leg.quantity)
+        candidate = Candidate(
+            draft=draft, value=value, last_price=last, open_orders=0, now_s=self._clock()
+        )
+        more_value = value is None or old_value is None or value > old_value
+        for target, scope in ((account.id, "account"), (None, "global")):
+            ledger = self.ledger_of(target)
+            before = ledger.entry(leg.broker_tag)
+            if before is not None:
+                ledger.drop(leg.broker_tag)
+            checks += check_change(
+                self._limits.of(target),
+                ledger,
+                candidate,
+                more_quantity=wanted.quantity > leg.quantity,
+                more_value=more_value,
+                scope=scope,
+            )
+            if before is not None:
+                ledger.add(before)
+        if entry is not None and first_failure(checks) is None:
+            margin = estimate_margin(draft, price)
+            # Until it is answered, the funds may know of the order as it was or as it is to be.
+            self._replace(
+                account.id,
+                msgspec.structs.replace(
+                    entry,
+                    quantity=max(wanted.quantity, entry.quantity),
+                    value=max(value or _ZERO, entry.value or _ZERO),
+                    margin=max(margin or _ZERO, entry.margin or _ZERO),
+                    known_s=None,
+                ),
+            )
+        return checks
+
+    def follow(self, leg: Leg) -> None:
+        """Count an order at the broker for what it is now."""
+        ledger = self._ledgers.get(leg.account)
+        entry = ledger.entry(leg.broker_tag) if ledger is not None else None
+        if entry is None or leg.state in TERMINAL:
+            return
+        margin = entry.margin
+        if margin is not None:
+            margin = margin * leg.quantity / entry.quantity
+        now_s = self._clock()
+        value = _value_of(leg, leg.quantity)
+        self._replace(
+            leg.account,
+            msgspec.structs.replace(
+                entry,
+                quantity=leg.quantity,
+                value=value if value is not None else entry.value,
+                margin=margin,
+                known_s=now_s,
+            ),
+        )
+
+    def answered(self, leg: Leg) -> None:
+        """Say that the leg's broker has its order."""
+        ledger = self._ledgers.get(leg.account)
+        if ledger is not None:
+            ledger.answered(leg.broker_tag, self._clock())
 
     def strike(self, account_id: str, tag: int) -> None:
         """Take back the entry of a leg that never came to be, as if it had not been asked for."""
@@ -197,25 +293,35 @@ class PrecheckDesk:
         """Count of a leg that is over only what it did."""
         ledger = self._ledgers.get(leg.account)
         if ledger is not None:
-            ledger.settle(leg)
-            self._all.settle(leg)
+            now_s = self._clock()
+            ledger.settle(leg, now_s)
+            self._all.settle(leg, now_s)
 
     def restore(self, legs: Iterable[Leg]) -> None:
-        """Enter what earlier runs placed today. Nobody's margin: the funds are read anew."""
-        today = self._now().date()
+        """Enter what earlier runs placed today.
+
+        The funds are read anew and know of it, but for what is not known to be at the broker:
+        that counts with its whole value.
+        """
+        today, now_s, now = self._now().date(), self._clock(), self._now().timestamp()
         for leg in legs:
             if ist(leg.created_us).date() != today or leg.account not in self._ledgers:
                 continue
-            price = leg.average_price or leg.price or leg.trigger_price
+            if leg.state is LegState.DENIED:
+                continue
+            value = _value_of(leg, leg.quantity)
+            doubtful = leg.state in _MAYBE_THERE
             entry = Entry(
                 tag=leg.broker_tag,
                 day=today,
                 instrument=leg.instrument,
                 quantity=leg.quantity,
-                value=price * leg.quantity if price is not None else None,
-                margin=None,
-                at_s=self._clock() - max(self._now().timestamp() - leg.created_us / 1e6, 0.0),
+                value=value,
+                margin=value if doubtful else None,
+                at_s=now_s - max(now - leg.created_us / 1e6, 0.0),
                 order_id=leg.order_id,
+                look=_look_of(leg),
+                known_s=None if doubtful else now_s,
             )
             self._enter(self._accounts[leg.account], entry)
             if leg.state in TERMINAL:
@@ -224,6 +330,23 @@ class PrecheckDesk:
     def _enter(self, account: Account, entry: Entry) -> None:
         self._ledgers[account.id].enter(entry)
         self._all.enter(entry)
+
+    def _replace(self, account_id: str, entry: Entry) -> None:
+        self._ledgers[account_id].replace(entry)
+        self._all.replace(entry)
+
+    def _open_orders(self, target: str | None) -> int:
+        """How many orders are not over, where a limit asks; those on their way are among them."""
+        if self._limits.of(target).max_open_orders is None:
+            return 0
+        accounts = self._accounts.values() if target is None else [self._accounts[target]]
+        entered = self.ledger_of(target).open
+        others = (
+            leg.record.broker_tag not in entered
+            for account in accounts
+            for leg in account.moving.values()
+        )
+        return len(entered) + sum(others)
 
     def _has_collar(self, account: Account, draft: Draft) -> bool:
         kind = draft.instrument.type
@@ -239,17 +362,8 @@ class PrecheckDesk:
         return margin is None or (remaining is not None and margin > remaining)
 
     def _left(self, account: Account, funds: Funds) -> Decimal | None:
-        """What the broker said, less what our orders took since, less what may be on its way.
-
-        An order whose fate is unknown counts even if it was sent before the funds were read:
-        the broker may not have had it then.
-        """
-        ledger = self._ledgers[account.id]
-        taken = ledger.margin_since(funds.begun_s)
-        for leg in account.moving.values():
-            if leg.state in UNPROVEN:
-                taken += ledger.margin_of(leg.record.broker_tag, before_s=funds.begun_s)
-        return left(funds, taken)
+        """What the broker said, less what it may not have known of our orders by then."""
+        return left(funds, self._ledgers[account.id].margin_since(funds.begun_s))
 
     async def _ask_broker(
         self, account: Account, draft: Draft, deadline: float
@@ -284,13 +398,39 @@ class PrecheckDesk:
                     quote = await self._read_quote(source, instrument)
             except TimeoutError:
                 return None
-            if isinstance(quote, BrokerQuote):
+            if isinstance(quote, BrokerQuote) and self._is_fresh(quote):
                 return quote.last_price
         return None
+
+    def _is_fresh(self, quote: BrokerQuote) -> bool:
+        age_s = (datetime.now(IST) - quote.as_of).total_seconds()
+        return quote.last_price > 0 and age_s <= _OLDEST_PRICE_S
 
     def seconds_left(self, deadline: float) -> float:
         """How long an order may still wait for figures."""
         return max(deadline - self._clock(), 0.0)
+
+
+def _value_of(leg: Leg, quantity: int) -> Decimal | None:
+    sent = leg.sent
+    price = leg.average_price or leg.price or (sent.price if sent else None) or leg.trigger_price
+    return price * quantity if price is not None else None
+
+
+def _look_of(leg: Leg) -> Look | None:
+    """None of a slice: what it looks like is a part of another order."""
+    if leg.slice is not None:
+        return None
+    sent = leg.sent
+    return Look(
+        leg.instrument,
+        leg.side,
+        sent.order_type if sent else leg.order_type,
+        leg.product,
+        leg.quantity,
+        sent.price if sent else leg.price,
+        sent.trigger_price if sent else leg.trigger_price,
+    )
 
 
 def _affordable(

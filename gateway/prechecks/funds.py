@@ -44,12 +44,12 @@ class FundsBook:
         """Return the account's funds, or None where they are not known within the time."""
         if not account.plugin.capabilities.has(Feature.FUNDS):
             return None
-        known, now = self._believed(account), self._clock()
+        known, now = self.known(account), self._clock()
         if known is None or now - known.begun_s > _FRESH_S:
             task = self._read(account)
             if known is None and within_s > 0:
                 await asyncio.wait({task}, timeout=within_s)
-        return self._believed(account)
+        return self.known(account)
 
     async def margin(
         self, account: Account, session: Session, order: MarginOrder, within_s: float
@@ -77,7 +77,8 @@ class FundsBook:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _believed(self, account: Account) -> Funds | None:
+    def known(self, account: Account) -> Funds | None:
+        """Return what is believed now, without asking."""
         known = self._known.get(account.id)
         if known is None or self._clock() - known.begun_s > _BELIEVED_S:
             return None

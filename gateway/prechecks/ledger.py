@@ -7,7 +7,7 @@ lives or traded; until then all of it counts.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from datetime import date
 from decimal import Decimal
 
@@ -19,6 +19,7 @@ from gateway.orders.states import Outcome, outcome_of
 
 _ZERO = Decimal(0)
 _NOTHING_OF_IT = frozenset({Outcome.REJECTED, Outcome.NOT_SENT, Outcome.ABSENT})
+_MADE_KEPT_S = 60.0
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -34,7 +35,11 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One leg. `value` and `margin` are rupees, `value` None where no price was known."""
+    """One leg. `value` and `margin` are rupees, `value` None where no price was known.
+
+    `request` tells the legs of one request from those of others. `known_s`: since when its broker
+    certainly has it, None until then: funds that were read before do not know of it.
+    """
 
     tag: int
     day: date
@@ -45,15 +50,25 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     at_s: float
     order_id: str | None = None
     look: Look | None = None
+    request: int = 0
+    known_s: float | None = None
 
 
 class Ledger:
-    """One account. `at_s` are monotonic seconds; sums are those of one day."""
+    """One account, or all. `at_s` are monotonic seconds; sums are those of one day.
+
+    `open` are the tags of what was entered and is not over.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[int, Entry] = {}
         self._day: date | None = None
-        self._recent: deque[Entry] = deque()
+        self._made: dict[int, float] = {}
+        self._looks: dict[Look, dict[int, None]] = {}
+        self._unread: dict[int, Decimal] = {}
+        self._unread_sum = _ZERO
+        self._read_s = float("-inf")
+        self.open: set[int] = set()
         self.day_quantity = 0
         self.day_value = _ZERO
         self.quantities: Counter[str] = Counter()
@@ -66,28 +81,47 @@ class Ledger:
             return
         self._day = day
         entries = [entry for entry in self._entries.values() if entry.day == day]
-        self._entries = {}
+        self._entries, self._looks = {}, {}
+        self._unread, self._unread_sum = {}, _ZERO
         self.day_quantity, self.day_value, self.margin = 0, _ZERO, _ZERO
         self.quantities, self.values = Counter(), {}
         for entry in entries:
-            self._add(entry)
+            self.add(entry)
+        self.open &= self._entries.keys()
 
     def enter(self, entry: Entry) -> None:
         """Count an order from now on."""
         self.turn_to(entry.day)
-        self._add(entry)
-        self._recent.append(entry)
+        self.add(entry)
+        self.open.add(entry.tag)
+        self._made[entry.tag] = entry.at_s
+        self._forget_before(entry.at_s - _MADE_KEPT_S)
+
+    def entry(self, tag: int) -> Entry | None:
+        return self._entries.get(tag)
+
+    def replace(self, entry: Entry) -> None:
+        """Count an order that is entered for something else from now on."""
+        if entry.tag in self._entries:
+            self.drop(entry.tag)
+            self.add(entry)
+
+    def answered(self, tag: int, at_s: float) -> None:
+        """Say that the broker has an order now: funds read from here on know of it."""
+        entry = self._entries.get(tag)
+        if entry is not None and entry.known_s is None:
+            self.replace(msgspec.structs.replace(entry, known_s=at_s))
 
     def strike(self, tag: int) -> None:
         """Count an order no longer: nothing of it lives or traded."""
-        entry = self._entries.pop(tag, None)
-        if entry is not None:
-            self._sum(entry, -1)
+        self.open.discard(tag)
+        if tag in self._entries:
+            self.drop(tag)
 
     def forget(self, tag: int) -> None:
         """As `strike`, and it was not even asked for: it does not count as made."""
         self.strike(tag)
-        self._recent = deque(entry for entry in self._recent if entry.tag != tag)
+        self._made.pop(tag, None)
 
     def name_order(self, tag: int, order_id: str) -> None:
         """Say which order an entry became."""
@@ -95,59 +129,74 @@ class Ledger:
         if entry is not None:
             self._entries[tag] = msgspec.structs.replace(entry, order_id=order_id)
 
-    def settle(self, leg: Leg) -> None:
+    def settle(self, leg: Leg, at_s: float) -> None:
         """Count of a leg that is over only what it did."""
+        self.open.discard(leg.broker_tag)
         entry = self._entries.get(leg.broker_tag)
         if entry is None:
             return
         if outcome_of(leg.state) in _NOTHING_OF_IT or leg.filled_quantity == 0:
             self.strike(leg.broker_tag)
             return
-        share = Decimal(leg.filled_quantity) / Decimal(entry.quantity)
-        value = entry.value * share if entry.value is not None else None
+        filled = leg.filled_quantity
+        value = entry.value * filled / entry.quantity if entry.value is not None else None
         if leg.average_price is not None:
-            value = leg.average_price * leg.filled_quantity
-        margin = entry.margin * share if entry.margin is not None else None
-        self.strike(leg.broker_tag)
-        self._add(
-            msgspec.structs.replace(entry, quantity=leg.filled_quantity, value=value, margin=margin)
+            value = leg.average_price * filled
+        margin = entry.margin * filled / entry.quantity if entry.margin is not None else None
+        known_s = at_s if entry.known_s is None else entry.known_s
+        self.replace(
+            msgspec.structs.replace(
+                entry, quantity=filled, value=value, margin=margin, known_s=known_s
+            )
         )
 
-    def margin_since(self, at_s: float) -> Decimal:
-        """The margin of what was entered after a moment: what funds read then do not know of."""
-        return sum(
-            (
-                entry.margin
-                for entry in self._entries.values()
-                if entry.margin is not None and entry.at_s >= at_s
-            ),
-            start=_ZERO,
-        )
+    def margin_since(self, begun_s: float) -> Decimal:
+        """The margin of what funds, whose reading began then, may not know of.
 
-    def margin_of(self, tag: int, *, before_s: float) -> Decimal:
-        """The margin of one order, if it was entered before a moment."""
-        entry = self._entries.get(tag)
-        if entry is None or entry.margin is None or entry.at_s >= before_s:
-            return _ZERO
-        return entry.margin
+        That is what was not certainly at the broker before. Moments never go back.
+        """
+        if begun_s > self._read_s:
+            self._read_s = begun_s
+            for tag in list(self._unread):
+                known_s = self._entries[tag].known_s
+                if known_s is not None and known_s < begun_s:
+                    self._unread_sum -= self._unread.pop(tag)
+        return self._unread_sum
 
     def entered_since(self, at_s: float) -> int:
-        """How many orders were entered after a moment, also those that were struck out since."""
-        self._forget_before(at_s - 3600)
-        return sum(1 for entry in self._recent if entry.at_s >= at_s)
+        """How many were entered in the last minute, also those that were struck out since."""
+        self._forget_before(at_s)
+        return sum(1 for made_s in self._made.values() if made_s >= at_s)
 
-    def lookalike(self, look: Look, since_s: float) -> Entry | None:
-        """Return an order that looks the same, entered since then and not struck out."""
-        for entry in reversed(self._recent):
-            if entry.at_s < since_s:
-                return None
-            if entry.look == look and entry.tag in self._entries:
-                return self._entries[entry.tag]
+    def lookalike(self, look: Look, since_s: float, request: int = 0) -> Entry | None:
+        """Return an order of another request that looks the same, entered since, not struck."""
+        for tag in reversed(list(self._looks.get(look, ()))):
+            entry = self._entries[tag]
+            if entry.at_s >= since_s and (entry.request != request or request == 0):
+                return entry
         return None
 
-    def _add(self, entry: Entry) -> None:
+    def add(self, entry: Entry) -> None:
+        """Put an entry into the sums; it is neither made nor opened by that."""
         self._entries[entry.tag] = entry
+        if entry.look is not None:
+            self._looks.setdefault(entry.look, {})[entry.tag] = None
+        known_s = entry.known_s
+        if entry.margin and (known_s is None or known_s >= self._read_s):
+            self._unread[entry.tag] = entry.margin
+            self._unread_sum += entry.margin
         self._sum(entry, 1)
+
+    def drop(self, tag: int) -> None:
+        """Take an entry out of the sums, whatever becomes of its order."""
+        entry = self._entries.pop(tag)
+        if entry.look is not None:
+            alike = self._looks[entry.look]
+            del alike[tag]
+            if not alike:
+                del self._looks[entry.look]
+        self._unread_sum -= self._unread.pop(tag, _ZERO)
+        self._sum(entry, -1)
 
     def _sum(self, entry: Entry, sign: int) -> None:
         self.day_quantity += sign * entry.quantity
@@ -161,5 +210,8 @@ class Ledger:
             self.margin += sign * entry.margin
 
     def _forget_before(self, at_s: float) -> None:
-        while self._recent and self._recent[0].at_s < at_s:
-            self._recent.popleft()
+        while self._made:
+            oldest = next(iter(self._made))
+            if self._made[oldest] >= at_s:
+                return
+            del self._made[oldest]

@@ -22,7 +22,8 @@ _HUNDRED = Decimal(100)
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A leg to be judged. `value` is rupees, None where no price is known.
 
-    `last_price` is fresh, or None. `open_orders` is how many of the account's live now.
+    `last_price` is fresh, or None. `open_orders` is how many are not over, `orders` how many
+    this one makes. `request` is whose legs are not taken for look-alikes of each other.
     """
 
     draft: Draft
@@ -30,6 +31,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     last_price: Decimal | None
     open_orders: int
     now_s: float
+    orders: int = 1
+    request: int = 0
 
     @property
     def look(self) -> Look:
@@ -52,6 +55,22 @@ def check_risk(
     yield from _permitted(limits, candidate.draft, scope)
     yield from _sizes(limits, ledger, candidate, scope)
     yield from _rates(limits, ledger, candidate, scope)
+    yield from _collar(limits, candidate, scope)
+
+
+def check_change(
+    limits: RiskLimits,
+    ledger: Ledger,
+    candidate: Candidate,
+    *,
+    more_quantity: bool,
+    more_value: bool,
+    scope: str,
+) -> Iterator[Check]:
+    """Yield verdicts for an order at the broker as it is to become; the ledger is without it."""
+    for check in _sizes(limits, ledger, candidate, scope):
+        if more_value if check.check.endswith("_value") else more_quantity:
+            yield check
     yield from _collar(limits, candidate, scope)
 
 
@@ -131,44 +150,57 @@ def _size(
 def _rates(limits: RiskLimits, ledger: Ledger, candidate: Candidate, scope: str) -> Iterator[Check]:
     if limits.max_open_orders is not None:
         most, have = limits.max_open_orders, candidate.open_orders
-        if have >= most:
+        if have + candidate.orders > most:
             yield failed(
                 "max_open_orders",
                 ReasonCode.RISK_LIMIT,
                 "accounts",
-                f"{have} orders are open, and the {scope} max_open_orders is {most}",
+                f"{have} orders are open{_more(candidate)}, and the {scope} max_open_orders is"
+                f" {most}",
                 limit=most,
                 open=have,
+                orders=candidate.orders,
+                scope=scope,
             )
         else:
-            yield passed("max_open_orders", limit=most, open=have)
+            yield passed("max_open_orders", limit=most, open=have, scope=scope)
     if limits.max_orders_per_minute is not None:
         most = limits.max_orders_per_minute
         made = ledger.entered_since(candidate.now_s - _MINUTE_S)
-        if made >= most:
+        if made + candidate.orders > most:
             yield failed(
                 "max_orders_per_minute",
                 ReasonCode.RISK_LIMIT,
                 "accounts",
-                f"{made} orders in the last minute; the {scope} max_orders_per_minute is {most}",
+                f"{made} orders in the last minute{_more(candidate)}; the {scope}"
+                f" max_orders_per_minute is {most}",
                 limit=most,
                 made=made,
+                orders=candidate.orders,
+                scope=scope,
             )
         else:
-            yield passed("max_orders_per_minute", limit=most, made=made)
+            yield passed("max_orders_per_minute", limit=most, made=made, scope=scope)
     if limits.lookalike_s is not None:
-        twin = ledger.lookalike(candidate.look, candidate.now_s - limits.lookalike_s)
+        since_s = candidate.now_s - limits.lookalike_s
+        twin = ledger.lookalike(candidate.look, since_s, candidate.request)
         if twin is not None:
             yield failed(
                 "lookalike",
                 ReasonCode.LOOKALIKE,
                 "instrument",
                 f"the same order was placed {candidate.now_s - twin.at_s:.1f} s ago under another"
-                f" key ({twin.order_id}); wait {limits.lookalike_s} s if it is meant twice",
+                f" key ({twin.order_id or 'not placed yet'}); wait {limits.lookalike_s} s if it is"
+                " meant twice",
                 order_id=twin.order_id,
+                scope=scope,
             )
         else:
             yield passed("lookalike")
+
+
+def _more(candidate: Candidate) -> str:
+    return f" and this one makes {candidate.orders} slices" if candidate.orders > 1 else ""
 
 
 def _collar(limits: RiskLimits, candidate: Candidate, scope: str) -> Iterator[Check]:
@@ -193,6 +225,7 @@ def _collar(limits: RiskLimits, candidate: Candidate, scope: str) -> Iterator[Ch
                 f" the {scope} price_collar_percent of {kind} is {percent}",
                 last_price=candidate.last_price,
                 percent=percent,
+                scope=scope,
             )
             return
-    yield passed("price_collar", last_price=candidate.last_price, percent=percent)
+    yield passed("price_collar", last_price=candidate.last_price, percent=percent, scope=scope)

@@ -180,7 +180,7 @@ def test_a_leg_that_is_over_counts_for_what_it_did(
 ) -> None:
     ledger = used(10)
 
-    ledger.settle(leg(0, state, filled, "800" if filled else None))
+    ledger.settle(leg(0, state, filled, "800" if filled else None), 991.0)
 
     assert ledger.day_quantity == counted
     assert ledger.day_value == Decimal(800) * counted
@@ -195,6 +195,7 @@ def test_a_struck_order_gives_its_room_back_but_was_still_made() -> None:
     assert (ledger.day_quantity, ledger.day_value, ledger.margin) == (0, 0, 0)
     assert ledger.entered_since(940.0) == 1
     assert ledger.lookalike(candidate().look, 0.0) is None
+    assert ledger.open == set()
 
 
 def test_a_new_day_begins_with_nothing() -> None:
@@ -205,12 +206,48 @@ def test_a_new_day_begins_with_nothing() -> None:
     assert (ledger.day_quantity, ledger.values, ledger.margin) == (0, {}, 0)
 
 
-def test_margin_counts_only_what_the_funds_do_not_know_of() -> None:
-    ledger = used(10, at_s=100.0)
-    ledger.enter(entry(7, 5, at_s=200.0))
+def test_margin_counts_what_was_not_certainly_at_the_broker_when_funds_were_read() -> None:
+    ledger = used(10, 5, 3, at_s=100.0)
+    ledger.answered(0, 110.0)
+    ledger.answered(1, 160.0)
 
-    assert ledger.margin_since(150.0) == 500
-    assert ledger.margin_since(50.0) == 1500
+    assert ledger.margin_since(50.0) == 1800
+    assert ledger.margin_since(150.0) == 800
+    assert ledger.margin_since(200.0) == 300
+
+
+def test_margin_of_a_filled_leg_counts_until_funds_are_read_anew() -> None:
+    ledger = used(10, at_s=100.0)
+    assert ledger.margin_since(105.0) == 1000
+
+    ledger.settle(leg(0, LegState.FILLED, 10, "800"), 120.0)
+
+    assert ledger.margin_since(105.0) == 1000
+    assert ledger.margin_since(121.0) == 0
+
+
+def test_slices_count_as_the_orders_that_they_are() -> None:
+    limits = RiskLimits(max_open_orders=5, max_orders_per_minute=5)
+    asked = candidate(open_orders=2, orders=4)
+
+    checks = list(check_risk(limits, used(1, 1), asked, scope="account"))
+
+    assert [check.check for check in checks if check.verdict is Verdict.FAILED] == [
+        "max_open_orders",
+        "max_orders_per_minute",
+    ]
+
+
+def test_legs_of_one_request_are_not_look_alikes_of_each_other() -> None:
+    limits = RiskLimits(lookalike_s=10)
+    ledger = Ledger()
+    ledger.enter(msgspec.structs.replace(entry(0, 10), request=7, at_s=999.0))
+
+    own = first_failure(check_risk(limits, ledger, candidate(request=7), scope="global"))
+    other = first_failure(check_risk(limits, ledger, candidate(request=8), scope="global"))
+
+    assert own is None
+    assert other is not None and other.check == "lookalike"
 
 
 @pytest.mark.parametrize(
