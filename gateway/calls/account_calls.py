@@ -211,11 +211,14 @@ class AccountCalls:
     ) -> dict[str, BrokerQuote]:
         cost = max(-(-len(instruments) // self._quote_batch), 1)
         return await self.read(
-            lambda: self._adapter.quotes(session, instruments), priority, cost=cost
+            lambda: self._adapter.quotes(session, instruments),
+            priority,
+            cost=cost,
+            breaker=self.health.data,
         )
 
     async def depth(self, session: Session, instrument: Instrument) -> BrokerDepth | None:
-        return await self.read(lambda: self._adapter.depth(session, instrument))
+        return await self._read_data(lambda: self._adapter.depth(session, instrument))
 
     async def candles(
         self,
@@ -225,18 +228,18 @@ class AccountCalls:
         start: datetime,
         end: datetime,
     ) -> list[Candle]:
-        return await self.read(
+        return await self._read_data(
             lambda: self._adapter.candles(session, instrument, interval, start, end)
         )
 
     async def holdings(self, session: Session) -> list[BrokerHolding]:
-        return await self.read(lambda: self._adapter.holdings(session))
+        return await self._read_data(lambda: self._adapter.holdings(session))
 
     async def funds(self, session: Session) -> BrokerFunds:
-        return await self.read(lambda: self._adapter.funds(session))
+        return await self._read_data(lambda: self._adapter.funds(session))
 
     async def margins(self, session: Session, orders: Sequence[MarginOrder]) -> BrokerMargin:
-        return await self.read(lambda: self._adapter.margins(session, orders))
+        return await self._read_data(lambda: self._adapter.margins(session, orders))
 
     async def prove_session(self, session: Session) -> str:
         """Read whose session it is, once: a part of logging in."""
@@ -252,21 +255,27 @@ class AccountCalls:
         priority: Priority = Priority.READ,
         *,
         cost: int = 1,
+        breaker: Breaker | None = None,
     ) -> T:
-        """Make a read; `cost` is how many requests it stands for.
+        """Make a read; `cost` is how many requests it stands for, `breaker` whose it is.
 
         READ is repeated by policy, within its total time, and denied while the read breaker is
         open. RECONCILE is tried once, whatever the breakers say: whoever reconciles paces itself.
         """
+        breaker = breaker or self.health.read
         if priority is not Priority.READ:
             deadline = self._clock() + _URGENT_READ_WAIT_S
-            return await self._read_once(attempt, priority, cost, deadline, None)
+            return await self._read_once(attempt, priority, cost, deadline, None, breaker)
         deadline = self._clock() + READ.total_s
 
         async def bounded() -> T:
-            return await self._read_once(attempt, priority, cost, deadline, deadline)
+            return await self._read_once(attempt, priority, cost, deadline, deadline, breaker)
 
         return await self.retry.read(bounded)
+
+    async def _read_data(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Read what proves nothing about an order: its failures hold no order back."""
+        return await self.read(attempt, breaker=self.health.data)
 
     async def login(self, step: Awaitable[T]) -> T:
         """Make one login step, never twice. Raises `Denied` while the login breaker is open."""
@@ -339,8 +348,8 @@ class AccountCalls:
         cost: int,
         wait_until: float,
         end_at: float | None,
+        breaker: Breaker,
     ) -> T:
-        breaker = self.health.read
         trial = breaker.enter() if priority is Priority.READ else False
         if trial is None:
             raise self.health.denial(breaker)

@@ -21,10 +21,13 @@ from gateway.orders.times import now_us
 
 
 class CallClass(StrEnum):
-    """`place` is placing and modifying."""
+    """`place` is placing and modifying. `read` is what orders are proven by: books, orders, trades,
+    positions. `data` is everything else that is read: prices, funds, holdings, margins.
+    """
 
     PLACE = "place"
     READ = "read"
+    DATA = "data"
     CANCEL = "cancel"
     LOGIN = "login"
 

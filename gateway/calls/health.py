@@ -39,6 +39,7 @@ _LEAST_PROBE_S = 0.05
 _NAMES = {
     CallClass.PLACE: "orders",
     CallClass.READ: "reads",
+    CallClass.DATA: "reads of prices, funds and holdings",
     CallClass.CANCEL: "cancels",
     CallClass.LOGIN: "logins",
 }
@@ -71,6 +72,7 @@ class Health:
         }
         self.place = self.breakers[CallClass.PLACE]
         self.read = self.breakers[CallClass.READ]
+        self.data = self.breakers[CallClass.DATA]
         self.cancel = self.breakers[CallClass.CANCEL]
         self.login = self.breakers[CallClass.LOGIN]
         self._pause = pause

@@ -73,7 +73,7 @@ class Sources:
 
 def _rank(account: Account) -> tuple[bool, bool, int]:
     able = account.plugin.capabilities
-    rests = not account.calls.health.read.would_admit()
+    rests = not account.calls.health.data.would_admit()
     return able.practice, rests, -sum(able.has(feature) for feature in _MARKET)
 
 
