@@ -26,6 +26,11 @@ bench *ARGS:
 chaos *ARGS:
     {{dev}} run python -m tests.chaos.run {{ARGS}}
 
+# the program as a folder and as one file, in dist/
+build:
+    python3 packaging/build.py
+    BROKERGATE_BINARIES=dist {{dev}} test tests/packaging
+
 # write the code in the one format
 format:
     {{dev}} run ruff check --fix-only --quiet .
@@ -42,6 +47,7 @@ pin:
     first="--python-version 3.11 --python-platform x86_64-unknown-linux-gnu"
     pin --upgrade $first -o requirements.txt
     pin --upgrade $first --extra dev -c requirements.txt -o requirements-dev.txt
+    pin --upgrade $first --extra binary -c requirements.txt -o packaging/requirements-binary.txt
     for python in 3.11 3.12 3.13; do
         for machine in x86_64 aarch64; do
             pin --python-version "$python" --python-platform "$machine-unknown-linux-gnu" \

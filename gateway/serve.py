@@ -12,6 +12,7 @@ from adapters.sdk.interface import AdapterPlugin
 from gateway.api.server import ApiServer, Listen, assert_port_free
 from gateway.config import Settings
 from gateway.memory import keep_small
+from gateway.notify import ServiceManager
 from gateway.runtime import Gateway, data_dir_of
 from gateway.secrets.sealing import Keyring
 from gateway.store import DataDirLock
@@ -54,6 +55,8 @@ async def serve(
     _stop_on_signals(stop)
     gateway = Gateway(settings, plugins, keyring)
     _kill_on_signal(gateway)
+    manager = ServiceManager()
+    beating = asyncio.create_task(manager.beat())
     try:
         await gateway.start()
         server = settings.server
@@ -72,17 +75,21 @@ async def serve(
         serving = asyncio.create_task(api.run(ready))
         stopping = asyncio.create_task(stop.wait())
         await _first(asyncio.create_task(ready.wait()), serving)
-        if on_ready is not None and not serving.done():
-            on_ready(gateway)
+        if not serving.done():
+            if on_ready is not None:
+                on_ready(gateway)
+            manager.ready()
         await _first(stopping, serving)
         if not serving.done():
             log.info("stopping")
+            manager.stopping()
             gateway.feed.close()
             api.stop()
         await serving
         stopping.cancel()
     finally:
         await gateway.stop()
+        beating.cancel()
 
 
 async def _first(*tasks: asyncio.Task[object] | asyncio.Task[None] | asyncio.Task[bool]) -> None:

@@ -53,7 +53,8 @@ def new(name: str, folder: Path | None) -> None:
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise Failure(f"cannot write {error.filename}: {error.strerror}") from error
-    python = Path(sys.executable).name
+    # The frozen program is no Python that could install anything.
+    python = "python3" if getattr(sys, "frozen", False) else Path(sys.executable).name
     click.echo(
         f"{len(written)} files in {target}. Now, in an environment that has brokergate:\n\n"
         f"    cd {target}\n"

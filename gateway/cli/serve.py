@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -53,7 +51,6 @@ def command(port: int | None, config: str | None) -> None:
 
     def ready(gateway: Gateway) -> None:
         click.echo(_ready_line(settings))
-        tell_systemd("READY=1")
 
     # Between the end of the loop and the end of the process a second signal changes nothing.
     try:
@@ -82,20 +79,6 @@ def start_logging(level: str) -> None:
     )
     for name in ("gateway", "adapters"):
         logging.getLogger(name).setLevel(level.upper())
-
-
-def tell_systemd(state: str) -> None:
-    """Send a state to the service manager, where one asked for it."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-        try:
-            notify.sendto(state.encode(), address)
-        except OSError as error:
-            log.warning("cannot tell systemd that the gateway is ready: %s", error)
 
 
 def _ready_line(settings: Settings) -> str:
