@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
             tls=_tls(given) if given.tls else None,
             key=Path(given.key_file).read_text(encoding="ascii").strip(),
         )
-    keys = msgspec.json.decode(Path(given.keys).read_bytes(), type=dict[str, str] | None)
+    text = Path(given.keys).read_bytes()
+    keys = msgspec.json.decode(text, type=dict[str, str] | None) if text.strip() else None
     console = Console(where, read_only=given.read_only, theme=given.theme, keys=keys or {})
     console.run(mouse=not given.no_mouse)
     return console.return_code or 0

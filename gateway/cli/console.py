@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ from gateway.cli.client import remote_api
 from gateway.cli.configuration import load_setup
 from gateway.cli.options import target_of, target_options
 from gateway.cli.ports import CONTROL_SOCKET
+from gateway.cli.program import console_command
 
 
 @click.command("console")
@@ -60,7 +60,8 @@ def command(
     else:
         words += ["--socket", str(_socket_of(target.config))]
     # Replaced, not loaded: the console then has none of this process's memory, nor its imports.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "tui", *words])  # noqa: S606
+    program = console_command()
+    os.execv(program[0], [*program, *words])  # noqa: S606
 
 
 def _socket_of(config: str | None) -> Path:

@@ -22,6 +22,7 @@ import pytest
 
 from gateway.cli.main import _COMMANDS
 from tests.cli.conftest import ROOT, Program, read_until, stop
+from tests.cli.terminal import paint_until
 
 VARIABLE = "BROKERGATE_BINARIES"
 
@@ -116,6 +117,12 @@ def test_a_gateway_serves_makes_keys_and_stops_well(home: Program) -> None:
 def test_the_configuration_is_checked_and_described(home: Program) -> None:
     assert home.json("config", "check")["ok"]
     assert "Account" in json.loads(home.run("config", "schema").stdout)["$defs"]
+
+
+def test_the_console_shows_the_accounts_of_a_running_gateway(home: Program, binary: Path) -> None:
+    read_until(home.start("serve", "--port", "0"), "ready on")
+
+    paint_until(home, [str(binary), "console"], "fyers-main")
 
 
 @pytest.mark.parametrize("broker", ["fyers", "mstock", "hdfc"])
