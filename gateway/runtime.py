@@ -71,9 +71,10 @@ from gateway.orders.times import ist, now_us
 from gateway.prechecks.book import LimitBook
 from gateway.prechecks.desk import PrecheckDesk
 from gateway.prechecks.funds import FundsBook
+from gateway.prechecks.loss import LossWatch
 from gateway.secrets.sealing import Keyring
 from gateway.sessions import SessionManager
-from gateway.store import Store
+from gateway.store import Store, StoreBroken
 from gateway.store.candles import CandleStore
 from gateway.store.instruments import InstrumentStore
 from gateway.store.owners import legs_between
@@ -193,6 +194,14 @@ class Gateway:
             self.instruments.find_isins,
             self.sessions.session_expired,
         )
+        self.losses = LossWatch(
+            self.accounts,
+            self.limits,
+            self.prechecks,
+            self.reader,
+            self.quotes.one,
+            self._lost_too_much,
+        )
         self.snapshots = SnapshotKeeper(self.store, self.accounts, self.reader, self.days.calendar)
         self.desk = BookDesk(self.store, self.reader, self.snapshots, self.days.calendar)
         self.feed = Feed(self.store)
@@ -219,6 +228,7 @@ class Gateway:
         self._spawn(self.tally.watch_loop())
         self._spawn(self.snapshots.run())
         self._spawn(self.masters.run())
+        self._spawn(self.losses.run())
 
     async def stop(self) -> None:
         """Let orders on the wire finish, then close everything. Safe to call once."""
@@ -338,6 +348,19 @@ class Gateway:
 
     def _duplicate(self, account: Account, text: str) -> None:
         self.kill.engage_soon(Scope.ACCOUNT, account.id, text, {"client": "gateway"}, "duplicate")
+
+    def _lost_too_much(self, target: str | None, text: str) -> None:
+        scope = Scope.GLOBAL if target is None else Scope.ACCOUNT
+        log.error("%s", text)
+        self.kill.engage_soon(scope, target, text, {"client": "gateway"}, "max_daily_loss")
+        self._spawn(self._audit_loss(target, text))
+
+    async def _audit_loss(self, target: str | None, text: str) -> None:
+        body = {"event": "max_daily_loss", "text": text}
+        try:
+            await self.store.audit("alarm", body, account=target)
+        except StoreBroken:
+            log.error("the alarm max_daily_loss could not be written to the journal")
 
     def signalled(self, name: str) -> None:
         """Engage HALT_NEW globally because a signal asks for it."""
