@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from gateway.api import sse
-from gateway.api.events import begin_at, streamed, wrong
+from gateway.api.events import begin_at, streamed
+from gateway.api.problems import wrong_field
 from gateway.api.routing import Answer, Call, Route
 from gateway.events.feed import Feed
 from gateway.orders.times import ist, rfc3339
@@ -116,7 +117,7 @@ class AuditRoutes:
     async def page(self, call: Call) -> Answer:
         limit = call.query.get("limit") or str(_PAGE)
         if not (limit.isdecimal() and len(limit) < 6 and 1 <= int(limit) <= _MOST):
-            raise wrong("limit", f"must be a number from 1 to {_MOST}")
+            raise wrong_field("limit", f"must be a number from 1 to {_MOST}")
         wanted = _filter(call, _after(call), int(limit))
         rows, looked_to = await self._store.audit_rows(wanted)
         return Answer(body=AuditPage([_entry(row) for row in rows], looked_to))
@@ -150,14 +151,14 @@ def _after(call: Call) -> int:
     try:
         return sse.place_of({}, call.query) or 0
     except sse.BadPlace as error:
-        raise wrong("after", "must be the number (seq) of a row") from error
+        raise wrong_field("after", "must be the number (seq) of a row") from error
 
 
 def _filter(call: Call, after: int, limit: int) -> RowFilter:
     """A key with an account list sees the rows of its accounts, and of nothing else."""
     account = call.query.get("account") or None
     if account is not None and not call.who.allows(account):
-        raise wrong("account", f"{account!r} is not an account that this key may see")
+        raise wrong_field("account", f"{account!r} is not an account that this key may see")
     return RowFilter(
         after=after,
         limit=limit,

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from adapters.sdk.models import Exchange
+from gateway.api.problems import wrong_field
 from gateway.api.routing import Answer, Call, Route
 from gateway.calendar import BadDays, Days, Status
 from gateway.calendar.owner import CalendarFile
 from gateway.orders.problems import Problem
-from gateway.orders.request import FieldError
 from gateway.orders.times import IST, now_us, rfc3339
 from gateway.secrets.api_keys import Scope
 from gateway.store import Store
@@ -107,7 +107,7 @@ class CalendarRoutes:
         try:
             days = await asyncio.to_thread(self._days.replace, call.body)
         except BadDays as error:
-            raise _wrong("body", str(error)) from error
+            raise wrong_field("body", str(error)) from error
         except OSError as error:
             raise Problem(
                 503, "not_kept", f"the list cannot be written to the data directory: {error}"
@@ -155,7 +155,7 @@ def _year(text: str | None) -> int | None:
     if not text:
         return None
     if not (text.isdecimal() and len(text) == 4):
-        raise _wrong("year", "must be four digits, as 2026")
+        raise wrong_field("year", "must be four digits, as 2026")
     return int(text)
 
 
@@ -163,11 +163,5 @@ def _exchange(text: str | None) -> Exchange | None:
     if not text:
         return None
     if text not in Exchange.__members__:
-        raise _wrong("exchange", f"must be one of {', '.join(Exchange)}")
+        raise wrong_field("exchange", f"must be one of {', '.join(Exchange)}")
     return Exchange(text)
-
-
-def _wrong(field: str, message: str) -> Problem:
-    return Problem(
-        422, "invalid_request", f"{field} {message}", errors=[FieldError(field, message)]
-    )

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Collection
 
 from gateway.api import sse
 from gateway.api.event_shapes import COMMON_KINDS, TYPES, Shaper, kinds_of
+from gateway.api.problems import wrong_field
 from gateway.api.routing import Answer, Call, Route
 from gateway.events.feed import Feed, TooManyListeners
 from gateway.orchestrator.service import OrderService
 from gateway.orders.problems import Problem
-from gateway.orders.request import FieldError
 from gateway.secrets.api_keys import Scope
 from gateway.store.audit import RowFilter
 
@@ -46,13 +46,13 @@ class EventRoutes:
     async def events(self, call: Call) -> Answer:
         account = call.query.get("account") or None
         if account is not None and not (account in self._accounts and call.who.allows(account)):
-            raise wrong("account", f"{account!r} is not an account that this key may see")
+            raise wrong_field("account", f"{account!r} is not an account that this key may see")
         names = [name for name in call.query.get("type", "").split(",") if name]
         try:
             kinds = kinds_of(names)
         except ValueError as error:
             known = ", ".join(TYPES.values())
-            raise wrong("type", f"{error} is no type of event; there are {known}") from error
+            raise wrong_field("type", f"{error} is no type of event; there are {known}") from error
         wanted = RowFilter(
             after=await begin_at(call, self._feed),
             kinds=kinds,
@@ -73,7 +73,7 @@ async def begin_at(call: Call, feed: Feed) -> int:
     try:
         place = sse.place_of(call.headers, call.query)
     except sse.BadPlace as error:
-        raise wrong(str(error), "must be the number (id) of an event") from error
+        raise wrong_field(str(error), "must be the number (id) of an event") from error
     return await feed.head() if place is None else place
 
 
@@ -95,9 +95,3 @@ async def _begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield sse.HELLO
     async for piece in pieces:
         yield piece
-
-
-def wrong(field: str, message: str) -> Problem:
-    return Problem(
-        422, "invalid_request", f"{field} {message}", errors=[FieldError(field, message)]
-    )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 
+from gateway.api.problems import wrong_field
 from gateway.api.routing import Answer, Call, Route
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.caller import Caller
@@ -109,7 +110,7 @@ class LimitRoutes:
     def _target(self, asked: PutLimits, caller: Caller) -> str | None:
         if asked.scope is LimitScope.GLOBAL:
             if asked.target is not None:
-                raise _wrong("target", "must be left out for the scope global")
+                raise wrong_field("target", "must be left out for the scope global")
             if caller.accounts is not None:
                 raise Problem(
                     403, "account_not_allowed", "this key has accounts; global limits are for all"
@@ -117,7 +118,7 @@ class LimitRoutes:
             return None
         if asked.target is None or asked.target not in self._visible(caller):
             known = ", ".join(self._visible(caller)) or "none"
-            raise _wrong("target", f"must be an account that this key may use: {known}")
+            raise wrong_field("target", f"must be an account that this key may use: {known}")
         return asked.target
 
     def _visible(self, caller: Caller) -> list[str]:
@@ -148,9 +149,3 @@ class LimitRoutes:
     def _open_orders(self, target: str | None) -> int:
         accounts = self._accounts.values() if target is None else [self._accounts[target]]
         return sum(len(account.moving) for account in accounts)
-
-
-def _wrong(field: str, message: str) -> Problem:
-    return Problem(
-        422, "invalid_request", f"{field} {message}", errors=[FieldError(field, message)]
-    )

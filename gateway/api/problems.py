@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.api.routing import Answer
 from gateway.orders.problems import Problem
+from gateway.orders.request import FieldError
 
 CONTENT_TYPE = b"application/problem+json"
 # A name, not an address: it is compared, never fetched. docs/api.md says what each code means.
@@ -38,3 +39,10 @@ def problem_answer(problem: Problem, request_id: str, *, on_order_route: bool) -
 def plain_problem(status: int, detail: str, code: str | None = None) -> Problem:
     """A problem named after its HTTP status."""
     return Problem(status, code or HTTPStatus(status).phrase.lower().replace(" ", "_"), detail)
+
+
+def wrong_field(field: str, message: str) -> Problem:
+    """A problem with one field or parameter of a request, 422."""
+    return Problem(
+        422, "invalid_request", f"{field} {message}", errors=[FieldError(field, message)]
+    )
