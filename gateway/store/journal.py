@@ -87,6 +87,9 @@ def insert_order(
             "actor": actor,
             "request": request,
             "legs": [leg.leg_id for leg, _ in legs],
+            "resolved": {
+                leg.leg_id: {"account": leg.account, "quantity": leg.quantity} for leg, _ in legs
+            },
             "checks": {leg.leg_id: leg.checks for leg, _ in legs if leg.checks},
         },
         order_id=order.order_id,
