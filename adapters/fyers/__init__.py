@@ -9,6 +9,7 @@ from adapters.sdk.interface import Adapter, AdapterContext, AdapterPlugin
 
 if TYPE_CHECKING:
     from adapters.fyers.simulator import FyersSimulator
+    from adapters.sdk.error_table import ErrorRow
 
 __all__ = ["PLUGIN"]
 
@@ -25,10 +26,17 @@ def _simulator(*args: Any, **kwargs: Any) -> FyersSimulator:
     return FyersSimulator(*args, **kwargs)
 
 
+def _errors() -> list[ErrorRow]:
+    from adapters.fyers.errors import rows
+
+    return rows()
+
+
 PLUGIN = AdapterPlugin(
     broker="fyers",
     title="Fyers",
     capabilities=CAPABILITIES,
     create=_create,
     simulator=_simulator,
+    errors=_errors,
 )

@@ -86,17 +86,17 @@ TEXTS: Final = tuple(
 
 # Error words that do not prove that nothing was created: SKY's catch-all 45010, the OMS's
 # "already present", "adapter down" and BSE's service-unavailable and result-unknown (4.3, 4.4).
-_DOUBTFUL_CODES: Final = frozenset(
+DOUBTFUL_CODES: Final = frozenset(
     {"45010", "50001", "50002", "50003", "20100", "20102", "20103", "20104"}
 )
-_DOUBTFUL_TEXT: Final = re.compile(
+DOUBTFUL_TEXT: Final = re.compile(
     r"something went wrong|time[d\- ]*out|already present|already exists|duplicate"
     r"|result of transaction|unknown error|internal (server )?error|try (again|after)"
     r"|service (is )?(temporarily )?unavailable|adapter (is )?down|bad gateway"
 )
 _UNKNOWN_RESULT: Final = re.compile(r"result of transaction")
-_THROTTLED: Final = re.compile(r"too many requests|rate ?limit")
-_THROTTLED_CODE: Final = "20100"
+THROTTLED: Final = re.compile(r"too many requests|rate ?limit")
+THROTTLED_CODE: Final = "20100"
 _UNKNOWN_RESULT_CODE: Final = "20104"
 
 # In brackets only before a dash: amounts stand in brackets too.
@@ -117,7 +117,7 @@ def reason_of(words: str, code: str | None = None) -> ReasonCode | None:
 def is_doubtful(words: str, code: str | None = None) -> bool:
     """Tell whether an error leaves open if the order was created."""
     named = {code, _first(_MAYBE_OMS_CODE, words)}
-    return bool(named & _DOUBTFUL_CODES) or bool(_DOUBTFUL_TEXT.search(words.lower()))
+    return bool(named & DOUBTFUL_CODES) or bool(DOUBTFUL_TEXT.search(words.lower()))
 
 
 def is_unknown_result(words: str) -> bool:
@@ -129,7 +129,7 @@ def is_unknown_result(words: str) -> bool:
 def is_throttled(words: str, code: str | None = None) -> bool:
     """Tell whether an error is about how many requests there were."""
     named = {code, _first(_OMS_CODE, words)}
-    return _THROTTLED_CODE in named or bool(_THROTTLED.search(words.lower()))
+    return THROTTLED_CODE in named or bool(THROTTLED.search(words.lower()))
 
 
 def _by_code(written: str | None) -> ReasonCode | None:

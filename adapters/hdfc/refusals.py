@@ -26,7 +26,7 @@ from adapters.sdk.errors import (
     Refused,
 )
 
-_INVALID = frozenset({400, 404, 405, 422})
+INVALID_STATUSES = frozenset({400, 404, 405, 422})
 _REFUSING_WORDS = frozenset({"error", "failed"})
 _SUCCESS = "success"
 
@@ -45,7 +45,8 @@ _NO_DATA = frozenset(
         "no trades",
     }
 )
-_DEAD_SESSION_TEXT = re.compile(
+DEAD_SESSION_CODE = "40000"
+DEAD_SESSION_TEXT = re.compile(
     r"invalid credentials|unauthori[sz]ed|(token|session)( is| has)? expired"
     r"|(expired|invalid) (session|access ?token)|full authentication is required"
 )
@@ -67,7 +68,7 @@ def write_error(answer: Answer, action: str) -> GatewayError:
         return _bad(answer, f"the {action} was throttled", ReasonCode.RATE_LIMITED)
     if _names_an_order(answer) or is_doubtful(words, code):
         return _bad(answer, f"the answer to the {action} settles nothing")
-    if status in _INVALID and _is_the_brokers(answer):
+    if status in INVALID_STATUSES and _is_the_brokers(answer):
         return _refused(answer, action, ReasonCode.INVALID_ORDER)
     if status == 403 and _is_the_brokers(answer):
         return _refused(answer, action, ReasonCode.BROKER_REJECTED)
@@ -91,7 +92,7 @@ def read_error(answer: Answer, what: str) -> GatewayError:
     if answer.status == 403:
         reason = reason_of(words, code) or ReasonCode.BROKER_REJECTED
         return _bad(answer, f"{what}: refused", reason)
-    if answer.status in _INVALID:
+    if answer.status in INVALID_STATUSES:
         return _bad(answer, f"{what}: refused", ReasonCode.BROKER_REJECTED)
     return _bad(answer, f"{what}: not an answer that can be relied on")
 
@@ -162,7 +163,7 @@ def _login_reason(words: str) -> ReasonCode:
 
 def _is_dead_session(answer: Answer, words: str, code: str | None) -> bool:
     # Beside a 401 only an error inside a 2xx is read so: 403 never ends a session (12.13).
-    return answer.is_2xx and (code == "40000" or bool(_DEAD_SESSION_TEXT.search(words)))
+    return answer.is_2xx and (code == DEAD_SESSION_CODE or bool(DEAD_SESSION_TEXT.search(words)))
 
 
 def _is_the_brokers(answer: Answer) -> bool:

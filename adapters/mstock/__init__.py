@@ -8,6 +8,7 @@ from adapters.mstock.config import CAPABILITIES
 from adapters.sdk.interface import Adapter, AdapterContext, AdapterPlugin
 
 if TYPE_CHECKING:
+    from adapters.sdk.error_table import ErrorRow
     from adapters.sdk.simulator import BrokerSimulator
 
 
@@ -23,10 +24,17 @@ def _simulator(*args: Any, **options: Any) -> BrokerSimulator:
     return MstockSimulator(*args, **options)
 
 
+def _errors() -> list[ErrorRow]:
+    from adapters.mstock.errors import rows
+
+    return rows()
+
+
 PLUGIN = AdapterPlugin(
     broker="mstock",
     title="m.Stock",
     capabilities=CAPABILITIES,
     create=_create,
     simulator=_simulator,
+    errors=_errors,
 )

@@ -20,17 +20,22 @@ _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 # The statuses that the dossier shows with a coded answer of this broker. A code under any other
 # status (5xx, 429, a proxy's 408) proves nothing.
-_ANSWER_STATUSES: Final = frozenset({200, 400, 401, 403, 404})
+ANSWER_STATUSES: Final = frozenset({200, 400, 401, 403, 404})
 _TOO_MANY: Final = 429
 _MAX_WORDS: Final = 300
 _SHORTEST_SECRET: Final = 4
 
+# Families of codes with one meaning each (dossier 4.2).
+AUTH_CODE: Final = "IA401"
+FORBIDDEN_CODE: Final = "IA403"
+OMS_PREFIX: Final = "RS-"
+
 _RMS_ORDER_ID: Final = re.compile(r"^RMS:\s*([0-9]{6,20}):")
-_IP_MISMATCH: Final = re.compile(r"\bip\b", re.IGNORECASE)
-_KEY_IS_DEAD: Final = re.compile(r"\bapi\b.{0,20}\b(suspended|expired)\b", re.IGNORECASE)
+IP_MISMATCH: Final = re.compile(r"\bip\b", re.IGNORECASE)
+KEY_IS_DEAD: Final = re.compile(r"\bapi\b.{0,20}\b(suspended|expired)\b", re.IGNORECASE)
 
 # First match wins. RMS and exchange words, then the gateway's own.
-_REASONS: Final = tuple(
+REASONS: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), reason)
     for pattern, reason in (
         (r"insufficient|insuficient|margin short|fund limit", ReasonCode.MARGIN_SHORT),
@@ -68,10 +73,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def refuses_request(self) -> bool:
         """Whether the request itself was found wrong: fields, values or version (dossier 4.2)."""
-        if self.good or self.http not in _ANSWER_STATUSES:
+        if self.good or self.http not in ANSWER_STATUSES:
             return False
         code = self.code.upper()
-        return code in _REQUEST_CODES or (code == _VALIDATION.upper() and self.http == 400)
+        return code in REQUEST_CODES or (code == VALIDATION.upper() and self.http == 400)
 
 
 def decode_envelope(
@@ -117,7 +122,7 @@ def order_id(data: object) -> str:
 
 def reason_of(words: str, otherwise: ReasonCode) -> ReasonCode:
     """Find our reason in the words of risk management, the exchange or the gateway."""
-    return next((reason for pattern, reason in _REASONS if pattern.search(words)), otherwise)
+    return next((reason for pattern, reason in REASONS if pattern.search(words)), otherwise)
 
 
 def write_error(envelope: Envelope) -> GatewayError:
@@ -129,18 +134,18 @@ def write_error(envelope: Envelope) -> GatewayError:
     code, http = envelope.code.upper(), envelope.http
     if http == 405:
         return _refused(envelope, ReasonCode.INVALID_ORDER)
-    if envelope.good or order_id(envelope.data) or http not in _ANSWER_STATUSES:
+    if envelope.good or order_id(envelope.data) or http not in ANSWER_STATUSES:
         # A false status with an order id has been seen with the order alive (dossier 4.2).
         return unproven(envelope)
-    if code == "IA401":
+    if code == AUTH_CODE:
         return _login_expired(envelope, created_nothing=True)
-    if code == "IA403":
+    if code == FORBIDDEN_CODE:
         return _forbidden(envelope)
-    if not code and http in (400, 403) and _KEY_IS_DEAD.search(envelope.message):
+    if not code and http in (400, 403) and KEY_IS_DEAD.search(envelope.message):
         return _forbidden(envelope)
     if envelope.refuses_request:
         return _refused(envelope, reason_of(envelope.message, ReasonCode.INVALID_ORDER))
-    if code.startswith("RS-"):
+    if code.startswith(OMS_PREFIX):
         return _refused(envelope, reason_of(envelope.message, ReasonCode.EXCHANGE_REJECTED))
     if not code and http == 401:
         # Only IA401 is proven to be refused at the gateway.
@@ -161,7 +166,7 @@ def question_error(envelope: Envelope) -> GatewayError:
 
 def read_error(envelope: Envelope) -> GatewayError:
     """Say why an answer to a read is not the data asked for: session gone, or not read."""
-    if envelope.code.upper() == "IA401" and envelope.http in _ANSWER_STATUSES:
+    if envelope.code.upper() == AUTH_CODE and envelope.http in ANSWER_STATUSES:
         return _login_expired(envelope, created_nothing=True)
     if not envelope.good and not envelope.code and envelope.http == 401:
         return _login_expired(envelope, created_nothing=False)
@@ -173,9 +178,9 @@ def unproven(envelope: Envelope) -> BadAnswer:
     reason, hint = ReasonCode.BROKER_UNAVAILABLE, ""
     if envelope.http == _TOO_MANY:
         reason = ReasonCode.RATE_LIMITED
-    elif envelope.code.upper() == "IA403" and _IP_MISMATCH.search(envelope.message):
+    elif envelope.code.upper() == FORBIDDEN_CODE and IP_MISMATCH.search(envelope.message):
         reason, hint = ReasonCode.IP_NOT_WHITELISTED, f": {_UNKNOWN_ADDRESS}"
-    elif envelope.code.upper() == "IA403" and _KEY_IS_DEAD.search(envelope.message):
+    elif envelope.code.upper() == FORBIDDEN_CODE and KEY_IS_DEAD.search(envelope.message):
         hint = f": {_DEAD_KEY}"
     said = f" {envelope.code}" if envelope.code else ""
     known = order_id(envelope.data)
@@ -220,8 +225,8 @@ def _normalised(
     )
 
 
-_VALIDATION: Final = "ValidationProblem"
-_REQUEST_CODES: Final = frozenset({"IA400", "400", "IA404", "VERSIONEXCEPTION"})
+VALIDATION: Final = "ValidationProblem"
+REQUEST_CODES: Final = frozenset({"IA400", "400", "IA404", "VERSIONEXCEPTION"})
 _UNKNOWN_ADDRESS: Final = (
     "m.Stock does not know this address: save it as the key's Primary or Secondary IP "
     "(the key itself is fine)"
@@ -246,7 +251,7 @@ def _validation_problem(
     return Envelope(
         http=http,
         good=False,
-        code=_VALIDATION if status == 400 else str(status),
+        code=VALIDATION if status == 400 else str(status),
         message=_words(" ".join(word for word in words if word), hide),
         data=None,
         has_data=False,
@@ -262,13 +267,13 @@ def _words(said: str, hide: Iterable[str]) -> str:
 
 def _forbidden(envelope: Envelope) -> GatewayError:
     """Tell IA403's two meanings apart; neither is cured by a new login (dossier 3.4)."""
-    if _IP_MISMATCH.search(envelope.message):
+    if IP_MISMATCH.search(envelope.message):
         return _refused(
             envelope,
             ReasonCode.IP_NOT_WHITELISTED,
             _UNKNOWN_ADDRESS,
         )
-    if _KEY_IS_DEAD.search(envelope.message):
+    if KEY_IS_DEAD.search(envelope.message):
         return _refused(
             envelope,
             ReasonCode.SESSION_EXPIRED,

@@ -48,6 +48,7 @@ from adapters.sdk.models import (
 )
 
 if TYPE_CHECKING:
+    from adapters.sdk.error_table import ErrorRow
     from adapters.sdk.simulator import BrokerSimulator
 
 
@@ -393,7 +394,9 @@ class Adapter(Protocol):
 class AdapterPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """What an adapter package offers under its entry point (`brokergate.adapters`).
 
-    `create` and `simulator` import lazily, so that an unused broker costs nothing at start.
+    `create`, `simulator` and `errors` import lazily, so that an unused broker costs nothing at
+    start. `errors` lists what the broker's codes and texts mean, from the tables that the
+    adapter's parser reads (see `error_table`).
     """
 
     broker: str
@@ -401,3 +404,4 @@ class AdapterPlugin(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Capabilities
     create: Callable[[AdapterContext], Adapter]
     simulator: Callable[..., BrokerSimulator] | None = None
+    errors: Callable[[], Sequence[ErrorRow]] | None = None

@@ -18,6 +18,7 @@ def command() -> None:
     Example:
       brokergate adapter new zerodha
       brokergate adapter capabilities
+      brokergate adapter errors
     """
 
 
@@ -74,6 +75,20 @@ def capabilities() -> None:
       brokergate adapter capabilities > docs/capabilities.md
     """
     from adapters.sdk.capabilities_page import render
+    from gateway.brokers import load_plugins
+
+    click.echo(render(load_plugins().values()), nl=False)
+
+
+@command.command("errors")
+def errors() -> None:
+    """Print what each broker's codes and texts mean, and what they prove, as Markdown.
+
+    \b
+    Example:
+      brokergate adapter errors > docs/errors.md
+    """
+    from adapters.sdk.errors_page import render
     from gateway.brokers import load_plugins
 
     click.echo(render(load_plugins().values()), nl=False)

@@ -35,6 +35,7 @@ COMMANDS = [
     "simulate",
     "adapter new",
     "adapter capabilities",
+    "adapter errors",
     "openapi",
     "version",
 ]
