@@ -19,6 +19,7 @@ from gateway.api.hangup import until_gone
 from gateway.api.problems import plain_problem, problem_answer
 from gateway.api.ratelimit import Headers, KeyLimits, kind_of
 from gateway.api.routing import MAX_BODY_BYTES, Answer, Call, Route, encode
+from gateway.observability.context import enter
 from gateway.orders.problems import Problem
 from gateway.store import StoreBroken
 
@@ -124,6 +125,7 @@ def _endpoint(
                 request_id=request_id,
                 raw_query=(request.url.query or b"").decode("latin-1"),
             )
+            enter(request_id, call.headers.get("traceparent"))
             if route.scope is not None:
                 if request.scope.get(CONTROL_SCOPE):
                     call.caller = control_caller(request_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -38,7 +37,9 @@ def command(port: int | None, config: str | None) -> None:
     setup = load_setup(config)
     settings = with_port(setup.settings, port)
     check_socket_path(settings.data_dir)
-    start_logging(settings.logging.level)
+    from gateway.observability.logs import start_logging
+
+    start_logging(settings.logging.level, settings.logging.format)
     master_key = find_master_key(setup.path)
 
     from gateway.api.server import PortTaken
@@ -68,17 +69,6 @@ def with_port(settings: Settings, port: int | None) -> Settings:
         wanted = free_port(settings.server.host)
     server = settings.server.model_copy(update={"port": wanted})
     return settings.model_copy(update={"server": server})
-
-
-def start_logging(level: str) -> None:
-    """Log to stderr. Libraries only from warning on: their debug logs hold URLs and headers."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    for name in ("gateway", "adapters"):
-        logging.getLogger(name).setLevel(level.upper())
 
 
 def _ready_line(settings: Settings) -> str:

@@ -117,7 +117,10 @@ class Prechecks(_Section):
 
 
 class Logging(_Section):
+    """`json`: one object a line, with the request's id and `traceparent` where there is one."""
+
     level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
 
 
 class Limits(_Section):

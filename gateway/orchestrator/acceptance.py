@@ -11,6 +11,7 @@ from adapters.sdk.models import PlaceOrder
 from gateway.calls.permit import Permit
 from gateway.kill import KillSwitch
 from gateway.kill.switch import JOURNAL
+from gateway.observability.context import traceparent
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.caller import Caller
 from gateway.orchestrator.live import LiveLeg, LiveOrder
@@ -162,6 +163,7 @@ class Acceptance:
             created_us=at,
             request=request,
             request_id=caller.request_id,
+            traceparent=traceparent.get(),
             key_id=caller.key_id,
             purpose=purpose,
         )

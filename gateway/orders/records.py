@@ -147,6 +147,7 @@ class Order(msgspec.Struct, kw_only=True, omit_defaults=True):
     created_us: int
     request: OrderRequest
     request_id: str | None = None
+    traceparent: str | None = None
     key_id: str | None = None
     purpose: Purpose = Purpose.CLIENT
 

@@ -1,0 +1,22 @@
+"""Which request the running code is for, so that its log lines can say so.
+
+Tasks take over the context that they were made in: what a leg logs while it is sent carries the
+request that its order came with.
+"""
+
+from __future__ import annotations
+
+import re
+from contextvars import ContextVar
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
+
+_FORM = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def enter(given_request_id: str, given_traceparent: str | None) -> None:
+    """Begin a request. A `traceparent` that is not of W3C's form counts as none."""
+    request_id.set(given_request_id)
+    usable = given_traceparent is not None and _FORM.fullmatch(given_traceparent) is not None
+    traceparent.set(given_traceparent if usable else None)
