@@ -25,6 +25,7 @@ from gateway.api.cancel import CancelRoutes
 from gateway.api.close import CloseRoutes
 from gateway.api.events import EventRoutes
 from gateway.api.instruments import InstrumentRoutes
+from gateway.api.keys import KeyRoutes
 from gateway.api.kill import KillRoutes
 from gateway.api.limits import LimitRoutes
 from gateway.api.market import MarketRoutes
@@ -248,6 +249,7 @@ class Gateway:
             await account.adapter.close()
         self._instrument_store.close()
         self._candle_store.close()
+        await self.keys.close()
         self.store.close()
 
     def routes(self) -> list[Route]:
@@ -267,9 +269,9 @@ class Gateway:
             *KillRoutes(self.kill, self.accounts, self.keys).routes(),
             *UnresolvedRoutes(self.orders.resolving).routes(),
             *SessionRoutes(self.sessions, self.accounts).routes(),
+            *KeyRoutes(self.keys, self.accounts, self._switch).routes(),
             *AdminRoutes(
                 self.store,
-                self.keys,
                 self.accounts,
                 self.sessions,
                 self.kill,

@@ -1,15 +1,13 @@
-"""Accounts, keys, vault, health: what an operator looks at and sets up."""
+"""Accounts, credentials, health: what an operator looks at and sets up."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
-from gateway.api.auth import Keys
 from gateway.api.instruments import MasterView
 from gateway.api.routing import Answer, Call, Route
 from gateway.calls.breaker import BreakerState, CallClass
@@ -19,7 +17,7 @@ from gateway.orchestrator.kill import KillService
 from gateway.orders.problems import Problem
 from gateway.orders.request import FieldError
 from gateway.orders.states import UNPROVEN
-from gateway.secrets.api_keys import ApiKey, ApiKeyError, Scope
+from gateway.secrets.api_keys import Scope
 from gateway.sessions.manager import SessionManager, SessionView
 from gateway.store import Store
 
@@ -49,37 +47,10 @@ class AccountList(msgspec.Struct):
     accounts: list[AccountView]
 
 
-class KeyView(msgspec.Struct, kw_only=True):
-    id: str
-    name: str
-    scopes: list[str]
-    accounts: list[str] | None
-    created_at: datetime
-    expires_at: datetime | None
-
-
-class NewKey(KeyView, kw_only=True):
-    """The only answer that ever holds the key itself."""
-
-    key: str
-
-
-class KeyList(msgspec.Struct):
-    keys: list[KeyView]
-
-
-class KeyRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    name: str
-    scopes: list[str]
-    accounts: list[str] | None = None
-    expires_at: datetime | None = None
-
-
 class CredentialsRequest(msgspec.Struct, forbid_unknown_fields=True):
     fields: Annotated[dict[str, str], msgspec.Meta(min_length=1, max_length=32)]
 
 
-_decode_key = msgspec.json.Decoder(KeyRequest)
 _decode_credentials = msgspec.json.Decoder(CredentialsRequest)
 
 Masters = Callable[[], Awaitable[dict[str, MasterView]]]
@@ -89,14 +60,12 @@ class AdminRoutes:
     def __init__(
         self,
         store: Store,
-        keys: Keys,
         accounts: dict[str, Account],
         sessions: SessionManager,
         kill: KillService,
         masters: Masters,
     ) -> None:
         self._store = store
-        self._keys = keys
         self._accounts = accounts
         self._sessions = sessions
         self._kill = kill
@@ -129,35 +98,6 @@ class AdminRoutes:
                 summary="Accounts with their sessions and what is open at them",
                 tag="accounts",
                 response=AccountList,
-            ),
-            Route(
-                method="GET",
-                path="/v1/keys",
-                scope=Scope.ADMIN,
-                handler=self.list_keys,
-                summary="API keys, never their secrets",
-                tag="keys",
-                response=KeyList,
-            ),
-            Route(
-                method="POST",
-                path="/v1/keys",
-                scope=Scope.ADMIN,
-                handler=self.create_key,
-                summary="Make an API key; it is shown in this answer only",
-                tag="keys",
-                request=KeyRequest,
-                response=NewKey,
-                statuses=(201,),
-            ),
-            Route(
-                method="DELETE",
-                path="/v1/keys/{id}",
-                scope=Scope.ADMIN,
-                handler=self.revoke_key,
-                summary="Revoke an API key",
-                tag="keys",
-                statuses=(204,),
             ),
             Route(
                 method="PUT",
@@ -206,36 +146,6 @@ class AdminRoutes:
             ready=account.obstacle() is None and self._kill.on(account) is None,
         )
 
-    async def list_keys(self, call: Call) -> Answer:
-        return Answer(body=KeyList([_key_view(key) for key in self._keys.all()]))
-
-    async def create_key(self, call: Call) -> Answer:
-        request: KeyRequest = call.decode(_decode_key)
-        unknown = [name for name in request.accounts or () if name not in self._accounts]
-        if unknown:
-            detail = f"accounts names {', '.join(unknown)}, which is not configured"
-            errors = [FieldError("accounts", "names an account that is not configured")]
-            raise Problem(422, "invalid_request", detail, errors=errors)
-        try:
-            minted = await self._keys.create(
-                request.name,
-                request.scopes,
-                request.accounts,
-                request.expires_at,
-                call.who.actor(),
-            )
-        except ApiKeyError as error:
-            field, _, message = str(error).partition(": ")
-            errors = [FieldError(field, message)]
-            raise Problem(422, "invalid_request", str(error), errors=errors) from error
-        view = msgspec.structs.asdict(_key_view(minted.record))
-        return Answer(201, NewKey(key=minted.text, **view))
-
-    async def revoke_key(self, call: Call) -> Answer:
-        if not await self._keys.revoke(call.params["id"], call.who.actor()):
-            raise Problem(404, "key_unknown", f"there is no key {call.params['id']!r} in use")
-        return Answer(204, b"")
-
     async def set_credentials(self, call: Call) -> Answer:
         account = self._accounts.get(call.params["account"])
         if account is None:
@@ -265,14 +175,3 @@ def credential_errors(account: Account, fields: dict[str, str]) -> list[FieldErr
         if field.required and not fields.get(name)
     )
     return errors
-
-
-def _key_view(key: ApiKey) -> KeyView:
-    return KeyView(
-        id=key.id,
-        name=key.name,
-        scopes=sorted(key.scopes),
-        accounts=sorted(key.accounts) if key.accounts is not None else None,
-        created_at=key.created_at,
-        expires_at=key.expires_at,
-    )

@@ -131,7 +131,7 @@ def _endpoint(
                     call.caller = control_caller(request_id)
                 else:
                     call.caller = keys.authenticate(
-                        call.headers.get("authorization"), route, request_id
+                        call.headers.get("authorization"), route, request_id, _source(request)
                     )
                     quota = limits.take(call.caller.key_id, kind)
             if route.method != "GET":
@@ -153,6 +153,12 @@ def _endpoint(
         return response
 
     return endpoint
+
+
+def _source(request: Request) -> str | None:
+    """The address of the other end of the connection; a proxy's, where one stands between."""
+    client = request.scope.get("client")
+    return str(client[0]) if client else None
 
 
 def _not_allowed(allowed: str) -> Callable[[Request], Awaitable[Response]]:

@@ -58,12 +58,20 @@ def _expiry(_: click.Context, __: click.Parameter, value: str | None) -> str | N
     metavar="WHEN",
     help="90d, or a time with offset.  [default: never]",
 )
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    metavar="NETWORK",
+    help="Only from this address or network, e.g. 10.0.0.0/24.  [default: anywhere]",
+)
 @target_options
 @json_option
 def create(
     name: str,
     scopes: tuple[str, ...],
     accounts: tuple[str, ...],
+    sources: tuple[str, ...],
     expires: str | None,
     config: str | None,
     url: str | None,
@@ -85,6 +93,7 @@ def create(
         "scopes": list(dict.fromkeys(scopes)),
         "accounts": list(dict.fromkeys(accounts)) or None,
         "expires_at": expires,
+        "source_addresses": list(dict.fromkeys(sources)) or None,
     }
     with connected(target_of(config, url, key_file), offline=True) as api:
         made = ask(api, "POST", "/v1/keys", wanted)
@@ -110,10 +119,71 @@ def list_(config: str | None, url: str | None, key_file: str | None, as_json: bo
     if as_json:
         print_json(found)
         return
-    fields = ("id", "name", "scopes", "accounts", "created_at", "expires_at")
+    fields = ("id", "name", "scopes", "accounts", "last_used_at", "expires_at")
     rows = [[key[field] for field in fields] for key in found["keys"]]
     empty = "No API keys. Make one: brokergate keys create --name N --scope trade"
-    print_columns(("id", "name", "scopes", "accounts", "created", "expires"), rows, empty)
+    print_columns(("id", "name", "scopes", "accounts", "last used", "expires"), rows, empty)
+
+
+def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
+    """Read `24h`, `30m`, `7d` or `0` as seconds."""
+    found = re.fullmatch(r"(0)|([1-9]\d{0,4})([mhd])", value)
+    if found is None:
+        raise click.BadParameter(f"{value!r}: write 30m, 24h, 7d, or 0 for at once")
+    if found[1]:
+        return 0
+    return int(found[2]) * {"m": 60, "h": 3600, "d": 86400}[found[3]]
+
+
+@command.command("rotate")
+@click.argument("key_id")
+@click.option(
+    "--grace",
+    default="24h",
+    show_default=True,
+    callback=_grace,
+    metavar="TIME",
+    help="How long the old key still works: 30m, 24h, 7d; 0 revokes it at once.",
+)
+@click.option(
+    "--expires", callback=_expiry, metavar="WHEN", help="90d, or a time.  [default: as the old]"
+)
+@target_options
+@json_option
+def rotate(
+    key_id: str,
+    grace: int,
+    expires: str | None,
+    config: str | None,
+    url: str | None,
+    key_file: str | None,
+    as_json: bool,
+) -> None:
+    """Make a new secret for the same client and show it, this once.
+
+    Scopes, accounts, addresses and the client's idempotency keys stay.
+
+    \b
+    Example:
+      brokergate keys rotate 3mK9xQ2bTz --grace 24h
+    """
+    _check_id(key_id)
+    wanted = {"grace_seconds": grace, "expires_at": expires}
+    with connected(target_of(config, url, key_file), offline=True) as api:
+        made = ask(api, "POST", f"/v1/keys/{key_id}/rotate", wanted)
+    if as_json:
+        print_json({field: made[field] for field in ("id", "name", "scopes", "key")})
+        return
+    click.echo(made["key"])
+    old = f"{key_id} works for {grace} more seconds." if grace else f"{key_id} is revoked."
+    click.echo(f"This is shown once. {old}", err=True)
+
+
+def _check_id(key_id: str) -> None:
+    if not key_id.isalnum():
+        raise click.UsageError(
+            "KEY_ID is the middle part of a key, as `brokergate keys list` shows"
+        )
 
 
 @command.command("revoke")
@@ -129,10 +199,7 @@ def revoke(
     Example:
       brokergate keys revoke 3mK9xQ2bTz
     """
-    if not key_id.isalnum():
-        raise click.UsageError(
-            "KEY_ID is the middle part of a key, as `brokergate keys list` shows"
-        )
+    _check_id(key_id)
     with connected(target_of(config, url, key_file), offline=True) as api:
         ask(api, "DELETE", f"/v1/keys/{key_id}")
     if as_json:

@@ -34,6 +34,7 @@ _OFFLINE = frozenset(
         ("GET", "/v1/vault"),
         ("GET", "/v1/keys"),
         ("POST", "/v1/keys"),
+        ("POST", "/v1/keys/{id}/rotate"),
         ("DELETE", "/v1/keys/{id}"),
         ("GET", "/v1/orders"),
         ("GET", "/v1/orders/{order_id}"),

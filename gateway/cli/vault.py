@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ import msgspec
 
 from gateway.cli.client import Api, ask
 from gateway.cli.failure import Failure
-from gateway.cli.options import json_option, target_of, target_options
+from gateway.cli.options import config_option, json_option, target_of, target_options
 from gateway.cli.output import print_columns, print_json
 from gateway.cli.target import connected
 
@@ -81,6 +82,44 @@ def list_(config: str | None, url: str | None, key_file: str | None, as_json: bo
     rows = [[row["account"], row["fields"], row["updated_at"]] for row in found["credentials"]]
     empty = "The vault is empty. Fill it: brokergate vault set ACCOUNT"
     print_columns(("account", "fields", "sealed"), rows, empty)
+
+
+@command.command("rotate")
+@click.argument("new_key_file", type=click.Path(path_type=Path))
+@config_option
+@json_option
+def rotate(new_key_file: Path, config: str | None, as_json: bool) -> None:
+    """Put the vault under a new master key, written to NEW_KEY_FILE. Stop the gateway first.
+
+    All or nothing: when it is interrupted, the old key or the new one opens the vault, and the
+    same command goes on with the same file. Keep the old key for backups made under it.
+
+    \b
+    Example:
+      brokergate vault rotate /etc/brokergate/master-2.key
+    """
+    from gateway.cli.configuration import find_master_key, load_setup
+    from gateway.cli.failure import told
+    from gateway.secrets import Keyring, SealError
+    from gateway.store import DataDirLock, DataDirLocked
+    from gateway.store.rotation import VaultMissing, rotate_vault, successor_key
+    from gateway.store.schema import StoreError, StoreTooNew
+
+    setup = load_setup(config)
+    keyring = Keyring(find_master_key(setup.path))
+    data_dir = setup.settings.data_dir
+    wrong = (DataDirLocked, SealError, StoreTooNew, StoreError, VaultMissing, OSError)
+    with told(*wrong), DataDirLock(data_dir):
+        count = rotate_vault(data_dir / "journal.db", keyring, lambda: successor_key(new_key_file))
+    if as_json:
+        print_json({"data_keys": count, "key_file": str(new_key_file)})
+        return
+    click.echo(f"The vault ({count} data keys) opens with {new_key_file} only.")
+    click.echo(
+        f"Next: set BROKERGATE_MASTER_KEY_FILE={new_key_file}, or put the file in the place of"
+        " the old one; keep the old one for old backups",
+        err=True,
+    )
 
 
 def _broker_of(api: Api, account: str) -> str:

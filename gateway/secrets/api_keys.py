@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import re
 import secrets
 import zlib
@@ -55,6 +56,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of a key. `accounts` is None for all accounts; times are aware.
 
     `name` is the API client: it survives rotation, and idempotency keys belong to it.
+    `source_addresses` are networks such as `10.0.0.0/24`; None allows a caller from anywhere.
     """
 
     id: str
@@ -64,6 +66,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     created_at: datetime
     hash: bytes
+    source_addresses: frozenset[str] | None = None
 
     def __repr__(self) -> str:
         return f"ApiKey(id={self.id!r}, name={self.name!r}, scopes={sorted(self.scopes)})"
@@ -74,6 +77,18 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
     def allows_account(self, account: str) -> bool:
         return self.accounts is None or account in self.accounts
+
+    def allows_source(self, address: str | None) -> bool:
+        """Whether a caller at `address` may use the key. An address that is not known may not."""
+        if self.source_addresses is None:
+            return True
+        try:
+            found = ipaddress.ip_address(address or "")
+        except ValueError:
+            return False
+        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+            found = found.ipv4_mapped
+        return any(found in ipaddress.ip_network(network) for network in self.source_addresses)
 
     def is_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and now >= self.expires_at
@@ -109,6 +124,7 @@ def mint(
     accounts: Iterable[str] | None = None,
     expires_at: datetime | None = None,
     *,
+    source_addresses: Iterable[str] | None = None,
     now: datetime | None = None,
 ) -> Minted:
     """Make a new key.
@@ -127,6 +143,7 @@ def mint(
         expires_at=_checked_expiry(expires_at, now),
         created_at=now,
         hash=_hash(text),
+        source_addresses=_checked_networks(source_addresses),
     )
     return Minted(text=text, record=record)
 
@@ -193,6 +210,23 @@ def _checked_accounts(accounts: Iterable[str] | None) -> frozenset[str] | None:
     if not chosen:
         raise ApiKeyError("accounts: leave it out for all accounts; an empty list allows none")
     return chosen
+
+
+def _checked_networks(addresses: Iterable[str] | None) -> frozenset[str] | None:
+    if addresses is None:
+        return None
+    networks = []
+    for address in addresses:
+        try:
+            networks.append(str(ipaddress.ip_network(address)))
+        except ValueError as error:
+            raise ApiKeyError(
+                f"source_addresses: {address!r} is no address or network; write 192.0.2.7,"
+                f" 10.0.0.0/24 or 2001:db8::/64 ({error})"
+            ) from None
+    if not networks:
+        raise ApiKeyError("source_addresses: leave it out for anywhere; an empty list allows none")
+    return frozenset(networks)
 
 
 def _checked_expiry(expires_at: datetime | None, now: datetime) -> datetime | None:

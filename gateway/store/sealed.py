@@ -41,6 +41,21 @@ def check_master_key(connection: apsw.Connection, keyring: Keyring) -> None:
     keyring.check(verifier)
 
 
+def rewrap(connection: apsw.Connection, keyring: Keyring, successor: Keyring) -> int:
+    """Wrap every data key by `successor` instead, inside the caller's transaction.
+
+    Returns how many. No sealed value changes, the audit chain's key neither. Raises: `SealError`.
+    """
+    rows: Any = connection.execute("SELECT account, wrapped FROM data_keys").fetchall()
+    for account, wrapped in rows:
+        connection.execute(
+            "UPDATE data_keys SET wrapped=? WHERE account=?",
+            (keyring.rewrap(bytes(wrapped), successor), account),
+        )
+    set_meta(connection, _VERIFIER, successor.verifier())
+    return len(rows)
+
+
 def audit_key(connection: apsw.Connection, keyring: Keyring) -> bytes:
     """Return the audit chain's HMAC key, making it on first use."""
     sealed = meta(connection, _AUDIT_KEY)

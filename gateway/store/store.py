@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from gateway.orders.states import LegState
 from gateway.orders.times import now_us
 from gateway.secrets.api_keys import ApiKey
 from gateway.secrets.sealing import Keyring
-from gateway.store import baskets, closes, journal, kill, sealed
+from gateway.store import api_keys, baskets, closes, journal, kill, sealed
 from gateway.store.audit import AuditChain, AuditRow, RowFilter, first_bad_row, last_seq, rows_after
 from gateway.store.emergency import EmergencyLog
 from gateway.store.journal import Existing, LegEvent, OrderFilter
@@ -242,6 +243,22 @@ class Store:
     async def list_credentials(self) -> list[tuple[str, str, int]]:
         return await self.read(sealed.list_credentials)
 
+    def rotate_master_key(self, successor: Keyring, actor: dict[str, Any]) -> asyncio.Future[int]:
+        """Put everything under `successor`, in one transaction; the result counts the data keys.
+
+        The store seals nothing more under its own keyring afterwards: close it.
+        """
+
+        def work(connection: apsw.Connection) -> int:
+            # What the old key opens must not stay behind in freed space.
+            connection.execute("PRAGMA secure_delete=ON")
+            count = sealed.rewrap(connection, self._keyring, successor)
+            body = {"actor": actor, "event": "master_key_rotated", "key_id": successor.key_id}
+            self._chain.append(connection, "vault", now_us(), body)
+            return count
+
+        return self.write(work)
+
     def put_session(
         self,
         account: str,
@@ -291,6 +308,38 @@ class Store:
             return True
 
         return self.write(work)
+
+    def rotate_key(
+        self, key_id: str, successor: ApiKey, ending: ApiKey | None, actor: dict[str, Any]
+    ) -> asyncio.Future[bool]:
+        """Add `successor` and end the old key, in one transaction: `ending`, or None for at once.
+
+        False, and nothing changed, when there is no such key that still works.
+        """
+        at = now_us()
+        body = {
+            "actor": actor,
+            "event": "key_rotated",
+            "key_id": key_id,
+            "successor": successor.id,
+            "name": successor.name,
+            "old_ends": ending.expires_at if ending is not None else None,
+        }
+
+        def work(connection: apsw.Connection) -> bool:
+            if not api_keys.rotate(connection, key_id, successor, ending, at):
+                return False
+            self._chain.append(connection, "key", at, body)
+            return True
+
+        return self.write(work)
+
+    def save_key_use(self, used: dict[str, datetime]) -> asyncio.Future[None]:
+        """Keep when keys were last used. Nothing rests on it, so it has no audit row."""
+        return self.write(lambda c: api_keys.save_use(c, used))
+
+    async def load_key_use(self) -> dict[str, datetime]:
+        return await self.read(api_keys.load_use)
 
     def save_kill(
         self, row: KillRow, audit: dict[str, Any], *, account: str | None = None

@@ -21,6 +21,8 @@ async def test_a_key_is_made_shown_once_used_and_revoked(one):
         "accounts",
         "created_at",
         "expires_at",
+        "source_addresses",
+        "last_used_at",
         "key",
     }
     key, key_id = made.json["key"], made.json["id"]
