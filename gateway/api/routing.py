@@ -6,6 +6,7 @@ so a route cannot be served without saying which scope it needs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum
 from typing import Any, get_args
@@ -18,6 +19,12 @@ from gateway.orders.request import FieldError
 from gateway.secrets.api_keys import Scope
 
 MAX_BODY_BYTES = 256 * 1024
+# A decimal's own reader takes underscores, blanks and the digits of every script, which are
+# typing errors in a price.
+_DECIMAL_TEXTS = re.compile(
+    rb'"(price|trigger_price|max_[a-z_]*value|max_daily_loss)"\s*:\s*"([^"]*)"'
+)
+_DECIMAL = re.compile(rb"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 encode = msgspec.json.Encoder().encode
 
 
@@ -47,6 +54,11 @@ class Call(msgspec.Struct):
         """Decode the JSON body, or raise the `Problem` that names the field and the fix."""
         if not self.body:
             raise Problem(400, "malformed_json", "a JSON body is required")
+        for name, text in _DECIMAL_TEXTS.findall(self.body):
+            if not _DECIMAL.fullmatch(text):
+                field = name.decode()
+                message = 'must be a number in digits, such as "812.50"'
+                raise Problem(422, code, f"{field} {message}", errors=[FieldError(field, message)])
         try:
             return decoder.decode(self.body)
         except msgspec.ValidationError as error:

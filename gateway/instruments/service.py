@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+
+import msgspec
 
 from adapters.sdk.models import Instrument, InstrumentType
 from gateway.instruments.expiries import MarkedExpiry, marked
@@ -44,6 +47,8 @@ class InstrumentService:
     async def find(self, broker: str, instrument: str) -> Instrument | None:
         """Return the contract as that broker lists it, or None.
 
+        A freeze quantity is the exchange's: where this broker's list has none, another's counts.
+
         Raises: `AmbiguousInstrument` when the broker's list has two of that name.
         """
         key = (broker, instrument)
@@ -51,13 +56,26 @@ class InstrumentService:
         if cached is not None:
             self._cache.move_to_end(key)
             return cached
-        swaps = self._swaps.get(broker)
+        swaps = dict(self._swaps)
         found = await self._store.find(broker, instrument)
-        if found is not None and swaps == self._swaps.get(broker):
+        if found is not None and found.is_derivative and found.freeze_quantity is None:
+            freeze = await self._freeze_elsewhere(broker, instrument)
+            found = msgspec.structs.replace(found, freeze_quantity=freeze)
+        if found is not None and swaps == self._swaps:
             self._cache[key] = found
             if len(self._cache) > _CACHED:
                 self._cache.popitem(last=False)
         return found
+
+    async def _freeze_elsewhere(self, broker: str, instrument: str) -> int | None:
+        """The smallest freeze quantity that another broker's list has for the contract."""
+        found = []
+        for other in {account.broker for account in self._accounts.values()} - {broker}:
+            with contextlib.suppress(LookupError):
+                listed = await self._store.find(other, instrument)
+                if listed is not None and listed.freeze_quantity is not None:
+                    found.append(listed.freeze_quantity)
+        return min(found, default=None)
 
     async def find_by_codes(self, account: Account, codes: Mapping[str, str]) -> Instrument | None:
         """Return the contract that a row of the account's broker is about, or None."""
@@ -169,9 +187,10 @@ class InstrumentService:
 
     def _forget(self, broker: str) -> None:
         self._swaps[broker] = self._swaps.get(broker, 0) + 1
-        for cache in (self._cache, self._contracts):
-            for key in [key for key in cache if key[0] == broker]:
-                del cache[key]
+        # What one broker's list lacks may have been filled in from this one.
+        self._cache.clear()
+        for key in [key for key in self._contracts if key[0] == broker]:
+            del self._contracts[key]
 
 
 def _today() -> date:

@@ -65,6 +65,12 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     wait_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 3000
     wait_for: WaitFor = WaitFor.ACK
 
+    def __post_init__(self) -> None:
+        for field in ("price", "trigger_price"):
+            given: Decimal | None = getattr(self, field)
+            if given is not None:
+                msgspec.structs.force_setattr(self, field, tidy(given))
+
 
 class FieldError(msgspec.Struct, frozen=True):
     field: str
@@ -106,6 +112,19 @@ def fingerprint(order: OrderRequest) -> bytes:
         wait_for=WaitFor.ACK,
     )
     return hashlib.sha256(msgspec.json.encode(plain)).digest()
+
+
+def tidy(price: Decimal) -> Decimal:
+    """Spell a price as answers show it: no exponent, and no decimals beyond those that can be
+    meant. One that means something else stays as it is, for `price_problems` to name.
+    """
+    exponent = price.as_tuple().exponent
+    if not isinstance(exponent, int) or -MAX_DECIMALS <= exponent <= 0:
+        return price
+    if exponent < 0:
+        shorter = round(price, MAX_DECIMALS) if abs(price) < MAX_PRICE else price
+        return shorter if shorter == price else price
+    return Decimal(format(price, "f")) if price < MAX_PRICE else price
 
 
 def _plain(value: Decimal | None) -> Decimal | None:

@@ -206,3 +206,25 @@ async def test_require_all_sends_nothing_when_one_leg_fails_its_checks(rig):
     assert {"DENIED"} == {leg["state"] for leg in reply.json["legs"]}
     assert "hdfc-main" in reply.leg("fyers-main")["reason"]["message"]
     assert [[], [], []] == [rig.ledger(broker) for broker in rig.sims]
+
+
+@pytest.mark.parametrize(
+    "price",
+    ["7_60", "1_0_0", "\u096d\u096c\u0966", "\uff17\uff16", " 760", "760\n", "760.", "0x2f8", ""],
+)
+async def test_a_price_that_is_no_plain_number_is_refused(one, price):
+    reply = await one.call("POST", "/v1/orders", {**ONE, "price": price}, idempotency_key="k")
+
+    assert (reply.status, reply.json["code"]) == (422, "invalid_order")
+    assert reply.json["errors"][0]["field"] == "price"
+    assert one.ledger("fyers") == []
+
+
+@pytest.mark.parametrize("price", [b"7.6e2", b'"7.6E+2"', b"760.000000000000000000000", b"76e1"])
+async def test_a_price_is_answered_in_plain_digits_however_it_was_written(one, price):
+    body = msgspec.json.encode({**ONE, "price": "@"}).replace(b'"@"', price)
+    reply = await one.call("POST", "/v1/orders", raw=body, idempotency_key="k")
+
+    shown = reply.json["legs"][0]["sent"]["price"]
+    assert reply.json["request"]["price"] == reply.json["legs"][0]["price"] == shown
+    assert shown in ("760", "760.0000")

@@ -265,3 +265,40 @@ async def test_a_broker_that_is_no_longer_configured_has_no_say(hdfc):
 
     assert (["hdfc"], {}) == (list(row["brokers"]), row["disagreements"])
     assert [] == await found(hdfc, "query=onlythere")
+
+
+async def test_a_freeze_quantity_that_a_broker_does_not_list_is_the_other_brokers(rig):
+    name = "NFO:NIFTY24NOV26FUT"
+    listed = await rig.call("GET", f"/v1/instruments/{name}")
+    if listed.status == 404:
+        futures = await found(rig, "underlying=NIFTY&type=FUT")
+        name = futures[0]
+
+    found_at = {broker: await rig.gateway.instruments.find(broker, name) for broker in rig.sims}
+
+    freezes = {broker: item.freeze_quantity for broker, item in found_at.items()}
+    assert set(freezes.values()) == {freezes["fyers"]}
+    assert freezes["fyers"]
+
+
+async def test_an_order_is_sliced_at_a_broker_whose_list_has_no_freeze_quantity(rig):
+    [name, *_] = await found(rig, "underlying=NIFTY&type=FUT")
+    contract = await rig.gateway.instruments.find("fyers", name)
+    price = rig.sims["mstock"].engine.price(rig.sims["mstock"].universe.by_instrument(name))
+    body = {
+        "instrument": name,
+        "side": "BUY",
+        "order_type": "LIMIT",
+        "product": "NRML",
+        "quantity": contract.freeze_quantity + contract.lot_size,
+        "price": str(price),
+        "slice": True,
+        "accounts": ["mstock-main", "hdfc-main"],
+    }
+
+    reply = await rig.call("POST", "/v1/orders/validate", body)
+
+    assert [leg["slice"] for leg in reply.json["legs"]] == [
+        {"n": 1, "of": 2},
+        {"n": 2, "of": 2},
+    ] * 2
