@@ -41,17 +41,17 @@ pin:
     #!/usr/bin/env bash
     set -euo pipefail
     pin() {
-        uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url \
+        uv pip compile pyproject.toml --generate-hashes --no-emit-index-url \
             --no-annotate --no-header --extra build "$@"
     }
     first="--python-version 3.11 --python-platform x86_64-unknown-linux-gnu"
-    pin --upgrade $first -o requirements.txt
-    pin --upgrade $first --extra dev -c requirements.txt -o requirements-dev.txt
-    pin --upgrade $first --extra binary -c requirements.txt -o packaging/requirements-binary.txt
+    pin --quiet --upgrade $first -o requirements.txt
+    pin --quiet --upgrade $first --extra dev -c requirements.txt -o requirements-dev.txt
+    pin --quiet --upgrade $first --extra binary -c requirements.txt -o packaging/requirements-binary.txt
     for python in 3.11 3.12 3.13; do
         for machine in x86_64 aarch64; do
             pin --python-version "$python" --python-platform "$machine-unknown-linux-gnu" \
-                --extra dev -c requirements-dev.txt -o - | diff requirements-dev.txt - ||
+                --extra dev -c requirements-dev.txt -o - 2>/dev/null | diff requirements-dev.txt - ||
                 { echo "Python $python on $machine needs other packages" >&2; exit 1; }
         done
     done

@@ -45,6 +45,7 @@ After=network-online.target
 
 [Service]
 Type=notify
+NotifyAccess=all
 User={user}
 ExecStart={program} serve --config {folder}/brokergate.yaml
 WorkingDirectory={folder}
