@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -36,6 +37,7 @@ def paint_until(program: Program, command: Sequence[str], words: str) -> None:
     except OSError as error:
         raise AssertionError(f"it ended: {shown[-2000:]!r}") from error
     finally:
-        painter.kill()
+        # The whole session: a program that is one file is two processes.
+        os.killpg(painter.pid, signal.SIGKILL)
         painter.wait()
         os.close(terminal)

@@ -130,6 +130,8 @@ def test_a_simulator_runs_by_itself(program: Program, broker: str) -> None:
     simulator = program.start("simulate", broker, "--port", "0")
 
     assert "http://127.0.0.1:" in "\n".join(read_until(simulator, "http://"))
+    # Told, not killed: the one file is two processes, and a killed one leaves the other behind.
+    assert 0 == stop(simulator, signal.SIGTERM)
 
 
 def test_an_adapter_can_be_started_from_the_files_inside(program: Program) -> None:
