@@ -71,6 +71,7 @@ from gateway.orchestrator.stops import Stops
 from gateway.orders.times import ist, now_us
 from gateway.prechecks.book import LimitBook
 from gateway.prechecks.desk import PrecheckDesk
+from gateway.prechecks.estimates import MarginEstimator
 from gateway.prechecks.funds import FundsBook
 from gateway.prechecks.loss import LossWatch
 from gateway.secrets.sealing import Keyring
@@ -307,7 +308,8 @@ class Gateway:
 
     def _book_routes(self) -> list[Route]:
         reads = AccountReads(self.accounts, self.settings.groups)
-        margins = MarginDesk(self.reader, self.sessions.session_expired)
+        estimator = MarginEstimator(self.funds, self.quotes.one)
+        margins = MarginDesk(self.reader, self.sessions.session_expired, estimator.estimate)
         return [
             *BookRoutes(self.desk, reads).routes(),
             *PortfolioRoutes(self.desk, margins, self.orders.planner, reads).routes(),

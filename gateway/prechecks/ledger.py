@@ -64,6 +64,7 @@ class Ledger:
         self._entries: dict[int, Entry] = {}
         self._day: date | None = None
         self._made: dict[int, float] = {}
+        self._made_s = float("-inf")
         self._looks: dict[Look, dict[int, None]] = {}
         self._unread: dict[int, Decimal] = {}
         self._unread_sum = _ZERO
@@ -95,7 +96,11 @@ class Ledger:
         self.add(entry)
         self.open.add(entry.tag)
         self._made[entry.tag] = entry.at_s
-        self._forget_before(entry.at_s - _MADE_KEPT_S)
+        if entry.at_s < self._made_s:
+            # Only what a restart found comes late; counting wants them in order.
+            self._made = dict(sorted(self._made.items(), key=lambda item: item[1]))
+        self._made_s = max(self._made_s, entry.at_s)
+        self._forget_before(self._made_s - _MADE_KEPT_S)
 
     def entry(self, tag: int) -> Entry | None:
         return self._entries.get(tag)
@@ -166,7 +171,7 @@ class Ledger:
     def entered_since(self, at_s: float) -> int:
         """How many were entered in the last minute, also those that were struck out since."""
         self._forget_before(at_s)
-        return sum(1 for made_s in self._made.values() if made_s >= at_s)
+        return len(self._made)
 
     def lookalike(self, look: Look, since_s: float, request: int = 0) -> Entry | None:
         """Return an order of another request that looks the same, entered since, not struck."""

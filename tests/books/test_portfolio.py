@@ -187,7 +187,7 @@ async def test_margins_come_from_the_brokers_calculator_for_resolved_orders(rig)
 
     reply = await ask_margins(rig, [ORDER, {**LIMIT, "order_type": "MARKET", "lots": 3}])
 
-    assert (200, "partial") == (reply.status, reply.json["summary"])
+    assert (200, "complete") == (reply.status, reply.json["summary"])
     good, lacking = reply.json["results"]
     row = {"instrument": "NSE:SBIN", "side": "BUY", "product": "CNC"}
     assert {
@@ -199,7 +199,8 @@ async def test_margins_come_from_the_brokers_calculator_for_resolved_orders(rig)
             {"index": 1, **row, "quantity": 3, "required": None},
         ],
     } == good["data"]
-    assert ("hdfc-main", "not_supported") == (lacking["account"], lacking["reason"]["code"])
+    assert ("hdfc-main", "estimate") == (lacking["account"], lacking["data"]["source"])
+    assert [each["required"] is not None for each in lacking["data"]["orders"]] == [True, True]
     ((orders,),) = asked
     assert [("LIMIT", 10, Decimal("812.50")), ("MARKET", 3, None)] == [
         (order.order_type, order.quantity, order.price) for order in orders

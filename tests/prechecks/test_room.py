@@ -304,7 +304,7 @@ MODIFIED = {
         "quantity",
     ),
     "a_price_outside_the_collar": (
-        {"price_collar_percent": {"EQ": 20}},
+        {"price_collar_percent": {"EQ": 15}},
         {"price": "650.00"},
         "risk_limit",
         "price",
