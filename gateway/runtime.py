@@ -23,6 +23,7 @@ from gateway.api.breakers import BreakerRoutes
 from gateway.api.calendar import CalendarRoutes
 from gateway.api.cancel import CancelRoutes
 from gateway.api.close import CloseRoutes
+from gateway.api.docs_page import docs_route
 from gateway.api.events import EventRoutes
 from gateway.api.instruments import InstrumentRoutes
 from gateway.api.keys import KeyRoutes
@@ -294,7 +295,7 @@ class Gateway:
             *self._book_routes(),
             *MetricsRoutes(self.tally, self.accounts, self._switch, self.store).routes(),
         ]
-        return [*routes, openapi_route(routes, program_version())]
+        return [*routes, docs_route(), openapi_route(routes, program_version())]
 
     async def _restore_use(self) -> None:
         """Count what earlier runs placed today against the limits."""
