@@ -33,6 +33,8 @@ _COMMANDS = {
     "reconcile": _Entry("gateway.cli.reconcile", "Compare the journal with books and trades."),
     "instruments": _Entry("gateway.cli.instruments", "Search and fetch instrument masters."),
     "audit": _Entry("gateway.cli.audit", "Check the tamper-evident log."),
+    "backup": _Entry("gateway.cli.backup", "Write the data directory to one file."),
+    "restore": _Entry("gateway.cli.restore", "Unpack a backup into an empty data directory."),
     "simulate": _Entry("gateway.cli.simulate", "Run a broker's simulator to practise against."),
     "adapter": _Entry("gateway.cli.adapter", "Start an adapter; show what the adapters can do."),
     "openapi": _Entry("gateway.cli.openapi", "Print the API's OpenAPI document."),

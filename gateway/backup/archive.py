@@ -1,0 +1,200 @@
+"""Backups: a tar file of a manifest, the journal, the adapters' own books and the holidays.
+
+Made while the gateway runs or not, and without the master key: what is sealed stays sealed.
+Instruments and candles are left out, since they are fetched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from gateway.kill import Engagement, Level, Scope
+from gateway.orders.times import now_us
+from gateway.store import snapshot
+
+_FORMAT = 1
+_MANIFEST = "brokergate-backup.json"
+_JOURNAL = "journal.db"
+_FOLDER = "adapters"
+_HOLIDAYS = "holidays.json"
+_MOST_MANIFEST = 4 * 1024 * 1024
+
+
+class BackupError(RuntimeError):
+    """A backup could not be made or is not usable. The text says what to do."""
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """`files`: SHA-256 by name. `audit_head`: an anchor for the audit log, its last row's seal."""
+
+    format: int
+    made_at: datetime
+    journal_version: int
+    audit_seq: int
+    audit_head: str
+    files: dict[str, str]
+
+
+def make_backup(data_dir: Path, target: Path) -> Manifest:
+    """Write a new file of mode 0600, on disk when this returns.
+
+    Raises: `BackupError`, `FileExistsError`, `OSError`, `StoreError`.
+    """
+    journal = data_dir / _JOURNAL
+    if not journal.exists():
+        raise BackupError(f"{journal} does not exist: there is nothing to back up")
+    if target.exists():
+        raise BackupError(f"{target} exists; a backup never overwrites: name another file")
+    with tempfile.TemporaryDirectory(dir=target.absolute().parent, prefix=".backup-") as name:
+        folder = Path(name)
+        try:
+            facts = snapshot.copy_journal(journal, folder / _JOURNAL)
+        except snapshot.LegsWaiting as error:
+            raise BackupError(str(error)) from error
+        for relative in _others(data_dir):
+            copy = folder / relative
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            snapshot.copy_file(data_dir / relative, copy)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        manifest = Manifest(
+            format=_FORMAT,
+            made_at=datetime.now(UTC),
+            journal_version=facts.version,
+            audit_seq=facts.audit_seq,
+            audit_head=facts.audit_head,
+            files={path.relative_to(folder).as_posix(): _digest(path) for path in files},
+        )
+        (folder / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
+        packed = folder / "packed"
+        with tarfile.open(packed, "w") as tar:
+            for member in (_MANIFEST, *manifest.files):
+                tar.add(folder / member, member)
+        packed.chmod(0o600)
+        _sync(packed)
+        # A link, unlike a rename, never takes the place of a file that came in between.
+        os.link(packed, target)
+        _sync(target.absolute().parent)
+    return manifest
+
+
+def restore_backup(source: Path, data_dir: Path) -> Manifest:
+    """Unpack a backup into a data directory that has no journal. The caller holds its lock.
+
+    The switch is at HALT_NEW for everything afterwards: what was done since the backup is not in
+    it. Raises: `BackupError`, `OSError`, `StoreError`.
+    """
+    taken = [name for name in (_JOURNAL, _FOLDER, _HOLIDAYS) if (data_dir / name).exists()]
+    if taken:
+        raise BackupError(
+            f"{data_dir} holds {', '.join(taken)}; a restore never overwrites:"
+            " move it away first, or restore into an empty data_dir"
+        )
+    folder = Path(tempfile.mkdtemp(dir=data_dir, prefix=".restore-"))
+    try:
+        manifest = _unpack(source, folder)
+        problem = snapshot.unusable(folder / _JOURNAL)
+        if problem is not None:
+            raise BackupError(f"{source}: its journal {problem}")
+        engagement = _engagement(manifest)
+        snapshot.engage(folder / _JOURNAL, engagement.level, msgspec.json.encode(engagement))
+        for path in folder.rglob("*"):
+            path.chmod(0o700 if path.is_dir() else 0o600)
+            _sync(path)
+        # The journal last: without it the directory is not taken for a restored one.
+        for name in (_FOLDER, _HOLIDAYS, _JOURNAL):
+            if (folder / name).exists():
+                (folder / name).rename(data_dir / name)
+                _sync(data_dir)
+    finally:
+        shutil.rmtree(folder)
+    return manifest
+
+
+def _others(data_dir: Path) -> Iterator[Path]:
+    if (data_dir / _HOLIDAYS).exists():
+        yield Path(_HOLIDAYS)
+    for path in sorted((data_dir / _FOLDER).rglob("*")):
+        if path.is_file() and not path.is_symlink() and not path.name.endswith(("-wal", "-shm")):
+            yield path.relative_to(data_dir)
+
+
+def _unpack(source: Path, folder: Path) -> Manifest:
+    try:
+        with tarfile.open(source, "r:") as tar:
+            manifest = _manifest(tar)
+            for name, digest in manifest.files.items():
+                path = folder / _checked(name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                content = tar.extractfile(name)
+                if content is None:
+                    raise BackupError(f"{source}: {name} is not a file")
+                with content, path.open("xb") as file:
+                    shutil.copyfileobj(content, file)
+                if _digest(path) != digest:
+                    raise BackupError(f"{source}: {name} was changed or cut; use another backup")
+    except (tarfile.TarError, KeyError, msgspec.MsgspecError) as error:
+        raise BackupError(f"{source} is not a whole brokergate backup: {error}") from error
+    if _JOURNAL not in manifest.files:
+        raise BackupError(f"{source} holds no {_JOURNAL}")
+    return manifest
+
+
+def _manifest(tar: tarfile.TarFile) -> Manifest:
+    content = tar.extractfile(_MANIFEST)
+    if content is None:
+        raise KeyError(_MANIFEST)
+    with content:
+        manifest = msgspec.json.decode(content.read(_MOST_MANIFEST), type=Manifest)
+    if manifest.format != _FORMAT:
+        raise BackupError(
+            f"the backup has format {manifest.format}, this brokergate knows {_FORMAT};"
+            " use the program that made it"
+        )
+    return manifest
+
+
+def _checked(name: str) -> PurePosixPath:
+    """Refuse a name that would be written elsewhere than a backup's files belong."""
+    path = PurePosixPath(name)
+    inside = name in (_JOURNAL, _HOLIDAYS) or (len(path.parts) > 1 and path.parts[0] == _FOLDER)
+    if not inside or ".." in path.parts:
+        raise BackupError(f"{name!r} does not belong into a backup")
+    return path
+
+
+def _engagement(manifest: Manifest) -> Engagement:
+    made = manifest.made_at.isoformat(timespec="seconds")
+    return Engagement(
+        id="kill_" + secrets.token_hex(8),
+        scope=Scope.GLOBAL,
+        target=None,
+        level=Level.HALT_NEW,
+        reason=f"restored from the backup of {made}: what was done since is not in the journal;"
+        " log in, run `brokergate reconcile`, compare with the brokers, then release",
+        source="restore",
+        engaged_us=now_us(),
+        actor={"client": "restore"},
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
