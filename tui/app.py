@@ -11,6 +11,7 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer, Static
 
 from tui.dialogs import Help, KillDialog, LoginDialog
+from tui.dialogs.base import Dialog
 from tui.feed import Feed
 from tui.header import Header
 from tui.link import Gateway, Where
@@ -141,7 +142,7 @@ class Console(App[None]):
         base = self.screen_stack[0]
         base.query_one(ContentSwitcher).current = _view_id(VIEWS[number - 1])
         tabs = " ".join(
-            f"[{place} {view.label}]" if place == number else f" {place} {view.label} "
+            f"[{place} {view.label}]" if place == number else f"{place} {view.label}"
             for place, view in enumerate(VIEWS, 1)
         )
         base.query_one("#tabs", Static).update(tabs)
@@ -182,7 +183,7 @@ class Console(App[None]):
             yield SystemCommand(binding.tooltip or binding.description, f"key {binding.key}", act)
 
     def _wanted(self) -> Iterable[str]:
-        return [*self.view.wants, *self.view.on_demand]
+        return self.view.wants
 
     def _changed(self, names: set[str]) -> None:
         base = self.screen_stack[0]
@@ -191,7 +192,7 @@ class Console(App[None]):
         base.query_one(Header).show(self.model)
         self.view.show(self.model)
         for screen in self.screen_stack:
-            if isinstance(screen, KillDialog) and screen.is_mounted:
+            if isinstance(screen, Dialog) and screen.query(".said"):
                 screen.show(self.model)
 
     def _tick(self) -> None:

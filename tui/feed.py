@@ -53,6 +53,7 @@ class Feed:
         self.model = model
         self._wanted = wanted
         self._changed = changed
+        self._paths = dict(QUESTIONS)
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
         self._last_seq: int | None = None
@@ -61,6 +62,11 @@ class Feed:
         """Read these soon; several wishes become one read."""
         self._dirty.update(names)
         self._wake.set()
+
+    def ask_for(self, name: str, path: str) -> None:
+        """Ask this question by another path from now on, and soon."""
+        self._paths[name] = path
+        self.want(name)
 
     async def run(self) -> None:
         """Stay connected for ever; a gateway that goes is waited for."""
@@ -83,7 +89,7 @@ class Feed:
         """Ask one question now and keep the answer, or why there is none."""
         reading = self.model.reading(name)
         try:
-            value = await self.gateway.get(QUESTIONS[name])
+            value = await self.gateway.get(self._paths[name])
             if name == "unresolved":
                 await self._name_orders(value["unresolved"])
             reading.took(value)
@@ -117,7 +123,8 @@ class Feed:
     def _heard(self, together: list[Event]) -> None:
         for event in together:
             self._last_seq = event.seq
-            self._dirty.update(_TOUCHED.get(event.kind, ()))
+            shown = {*_ALWAYS, *self._wanted()}
+            self._dirty.update(name for name in _TOUCHED.get(event.kind, ()) if name in shown)
             if event.kind == "alarm" and isinstance(event.body, dict):
                 self.model.alarm = _alarm_words(event.body)
         if self._dirty:
@@ -126,7 +133,7 @@ class Feed:
     async def _read_on(self, ready: asyncio.Event) -> None:
         await ready.wait()
         while True:
-            names = self._dirty & {*QUESTIONS}
+            names = self._dirty & {*self._paths}
             self._dirty -= names
             await asyncio.gather(*(self.read(name) for name in names))
             self._changed(names)

@@ -35,7 +35,7 @@ class Desk:
 
     async def until(self, holds: Callable[[], Any], what: str = "") -> None:
         """Wait, bounded, until something is so."""
-        for _ in range(1500):
+        for _ in range(500):
             await self._pilot.pause()
             if holds():
                 return

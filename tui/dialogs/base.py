@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.link import Answer, NoAnswer, Problem, Unreachable
+from tui.model import Model
 
 if TYPE_CHECKING:
     from tui.app import Console
@@ -41,6 +42,9 @@ class Dialog(ModalScreen[T]):
     @property
     def console(self) -> Console:
         return cast("Console", self.app)
+
+    def show(self, model: Model) -> None:
+        """Draw what the model now says; a dialog that follows nothing leaves it."""
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -1,0 +1,111 @@
+"""A long log drawn line by line: only what is on the screen costs anything."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+_KEPT = 20_000
+
+
+class LogView(ScrollView, can_focus=True):
+    """Holds at most 20,000 rows. `following` keeps the newest in sight; moving up pauses it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "Down", show=False, id="log.down", tooltip="Next row"),
+        Binding("k,up", "move(-1)", "Up", show=False, id="log.up", tooltip="Row before"),
+        Binding("pagedown", "move(15)", "Page", show=False, id="log.page_down"),
+        Binding("pageup", "move(-15)", "Page", show=False, id="log.page_up"),
+        Binding("G,end", "newest", "Newest", show=False, id="log.newest", tooltip="Follow again"),
+    ]
+
+    class Earlier(Message):
+        """The cursor stands on the first row held: earlier ones are wanted."""
+
+    class Newest(Message):
+        """The newest rows are wanted, and whatever comes after them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.rows: list[dict[str, Any]] = []
+        self.following = True
+        self.cursor = 0
+
+    def replace(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows[-_KEPT:]
+        self.cursor = len(self.rows) - 1 if self.following else 0
+        self._redraw()
+
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        """Add newest rows; only while following, since a pause must not move what is read."""
+        self.rows += rows
+        del self.rows[:-_KEPT]
+        self.cursor = len(self.rows) - 1
+        self._redraw()
+
+    def prepend(self, rows: list[dict[str, Any]]) -> None:
+        self.rows[:0] = rows
+        del self.rows[_KEPT:]
+        self.cursor += len(rows)
+        self._redraw()
+
+    @property
+    def selected(self) -> dict[str, Any] | None:
+        return self.rows[self.cursor] if 0 <= self.cursor < len(self.rows) else None
+
+    def action_move(self, step: int) -> None:
+        if step < 0:
+            self.following = False
+        self.cursor = max(0, min(len(self.rows) - 1, self.cursor + step))
+        self._redraw()
+        if self.cursor == 0 and step < 0:
+            self.post_message(self.Earlier())
+
+    def action_newest(self) -> None:
+        self.following = True
+        self.post_message(self.Newest())
+
+    def render_line(self, y: int) -> Strip:
+        place = y + self.scroll_offset.y
+        width = self.size.width
+        if place >= len(self.rows):
+            return Strip.blank(width, self.rich_style)
+        style = self.rich_style
+        if place == self.cursor:
+            style += self.get_component_rich_style("log--cursor")
+        text = line_of(self.rows[place])[:width].ljust(width)
+        return Strip([Segment(text, style)], width)
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"log--cursor"}
+    DEFAULT_CSS = """
+    LogView { height: 1fr; overflow-x: hidden; }
+    LogView > .log--cursor { text-style: reverse; }
+    """
+
+    def _redraw(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self.rows))
+        self.refresh()
+        # The scroll bar learns of the new size only with the next refresh.
+        self.call_after_refresh(self._keep_cursor_in_sight)
+
+    def _keep_cursor_in_sight(self) -> None:
+        top, height = self.scroll_offset.y, max(1, self.size.height)
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False)
+        elif self.cursor >= top + height:
+            self.scroll_to(y=self.cursor - height + 1, animate=False)
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """A row of the audit log on one line."""
+    body = row["body"] if isinstance(row["body"], dict) else {"": row["body"]}
+    words = " ".join(f"{name}={value}" for name, value in body.items() if value not in (None, ""))
+    where = f"{row['account'] or ''} {row['order_id'] or ''}".strip()
+    line = f"{row['seq']:>7} {(row['at'] or '')[11:23]} {row['kind']:<8} {where} {words}"
+    return "".join(character if character.isprintable() else " " for character in line)
