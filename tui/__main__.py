@@ -25,9 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
             tls=_tls(given) if given.tls else None,
             key=Path(given.key_file).read_text(encoding="ascii").strip(),
         )
-    text = Path(given.keys).read_bytes()
-    keys = msgspec.json.decode(text, type=dict[str, str] | None) if text.strip() else None
-    console = Console(where, read_only=given.read_only, theme=given.theme, keys=keys or {})
+    keys = {}
+    if given.keys:
+        keys = msgspec.json.decode(Path(given.keys).read_bytes(), type=dict[str, str])
+    console = Console(where, read_only=given.read_only, theme=given.theme, keys=keys)
     console.run(mouse=not given.no_mouse)
     return console.return_code or 0
 
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cert", default=None)
     parser.add_argument("--cert-key", default=None)
     parser.add_argument("--key-file", default="/dev/null")
-    parser.add_argument("--keys", default="/dev/null")
+    parser.add_argument("--keys", default=None)
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--read-only", action="store_true")
     parser.add_argument("--no-mouse", action="store_true")

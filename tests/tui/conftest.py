@@ -35,7 +35,7 @@ class Desk:
 
     async def until(self, holds: Callable[[], Any], what: str = "") -> None:
         """Wait, bounded, until something is so."""
-        for _ in range(500):
+        for _ in range(250):
             await self._pilot.pause()
             if holds():
                 return
@@ -56,5 +56,5 @@ async def console(
     if key is not None:
         where = Where(host="127.0.0.1", port=rig.port, key=key)
     app = Console(where, **options)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         yield Desk(app, pilot)

@@ -18,7 +18,7 @@ async def test_the_log_follows_pauses_and_reaches_its_first_row(tmp_path):
         await desk.sees("logged_in")
         log = desk.app.query_one(LogView)
         await rig.place(accounts=["hdfc-main"], price="760.00")
-        await desk.sees("send_begin")
+        await desk.until(lambda: any(row["kind"] == "order" for row in log.rows), "the order")
 
         await desk.keys("space")
         await desk.sees("PAUSED")
@@ -44,14 +44,16 @@ async def test_a_filter_narrows_and_enter_shows_the_whole_row(tmp_path):
         log = desk.app.query_one(LogView)
         await desk.until(lambda: {"session"} == {row["kind"] for row in log.rows}, "the filter")
         await desk.keys("enter")
-        await desk.sees('"mac":')
+        await desk.sees('"account": "hdfc-main"')
 
 
 async def test_verify_and_export(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     async with Rig(tmp_path / "data", brokers=("hdfc",)) as rig, console(rig) as desk:
         await desk.sees("● connected")
-        await desk.keys("4", "v")
+        await desk.keys("4")
+        await desk.sees("key_created")
+        await desk.keys("v")
         await desk.sees("✓ Every row holds")
         await desk.keys("e")
         await desk.sees("rows are in")

@@ -156,17 +156,16 @@ class Audit(View):
         log.replace(rows)
 
     async def _verify(self) -> None:
-        self.app.notify("… every row is checked")
+        self._note = "… every row is checked"
         try:
             answer = await self.console.gateway.ask("GET", "/v1/audit/verify", timeout_s=600.0)
         except (Unreachable, NoAnswer, Problem) as error:
-            self.app.notify(f"✗ Not checked: {error}", severity="error", markup=False)
+            self._note = f"✗ Not checked: {error}"
             return
         if answer.body["ok"]:
-            self.app.notify("✓ Every row holds")
+            self._note = "✓ Every row holds"
         else:
-            words = f"✗ Row {answer.body['first_bad_seq']}: {answer.body['problem']}"
-            self.app.notify(words, severity="error", timeout=60, markup=False)
+            self._note = f"✗ Row {answer.body['first_bad_seq']}: {answer.body['problem']}"
 
     async def _export(self) -> None:
         """Write every row that the filter leaves to a new file here, one JSON object a line."""
@@ -182,10 +181,9 @@ class Audit(View):
                     break
                 after = reached
         except (Unreachable, NoAnswer, Problem, OSError) as error:
-            self.app.notify(f"✗ {path} is not whole: {error}", severity="error", markup=False)
+            self._note = f"✗ {path} is not whole: {error}"
         else:
-            self.app.notify(f"{written:,} rows are in {path}", markup=False)
-        self._note = ""
+            self._note = f"✓ {written:,} rows are in {path.name}"
 
     def _draw(self) -> None:
         log = self.query_one(LogView)
