@@ -42,7 +42,7 @@ async def test_a_read_key_is_told_to_be_read_only_and_stops_nothing(tmp_path):
         async with console(rig, key=key) as desk:
             await desk.sees("READ-ONLY", "● active")
             await desk.keys("exclamation_mark", "enter")
-            await desk.sees("needs the scope trade")
+            await desk.sees("Not done", "scope trade")
         assert not (await rig.call("GET", "/v1/kill-switch")).json["engaged"]
 
 
@@ -53,7 +53,7 @@ async def test_the_read_only_option_holds_back_a_key_that_may(tmp_path):
     ):
         await desk.sees("READ-ONLY")
         await desk.keys("exclamation_mark", "enter")
-        await desk.sees("started with --read-only")
+        await desk.sees("Not done", "--read-only")
         assert not (await rig.call("GET", "/v1/kill-switch")).json["engaged"]
 
 
