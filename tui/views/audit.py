@@ -21,6 +21,7 @@ from tui.views.base import View
 
 _FILTERS = ("kind", "account", "order_id")
 _PAGE = 500
+_HELD = 20_000
 _DRAW_S = 0.1
 _RETRY_S = 1.0
 
@@ -186,6 +187,9 @@ class Audit(View):
             self._note = f"✓ {written:,} rows are in {path.name}"
 
     def _draw(self) -> None:
+        if not self.display:
+            del self._waiting[:-_HELD]
+            return
         log = self.query_one(LogView)
         if log.following and self._waiting:
             log.append(self._waiting)
