@@ -63,7 +63,8 @@ def parse_margin(envelope: Envelope, count: int) -> BrokerMargin:
     """Read what `count` orders need together (dossier 7.4).
 
     Which of `margin_total` and `margin_new_order` counts existing positions in is documented
-    one way and named the other: the larger is what is required. What each order needs alone is
+    one way and named the other: the larger is what is required, the
+    smaller is proven to be. What each order needs alone is
     not said.
 
     Raises:
@@ -83,6 +84,7 @@ def parse_margin(envelope: Envelope, count: int) -> BrokerMargin:
         required=max(*said, Decimal(0)),
         orders=(None,) * count,
         available=amount(wire.margin_avail),
+        at_least=max(min(said), Decimal(0)),
     )
 
 

@@ -315,11 +315,14 @@ class BrokerMargin(msgspec.Struct, frozen=True, kw_only=True):
 
     `required` is for all of them together, hedges counted as the broker counts them. `orders`
     holds what each needs alone, in the order asked, None where the broker does not say.
+    `at_least`: where the broker's figures can be read in two ways, the smaller reading; only that
+    much is proven to be needed. None: `required` is.
     """
 
     required: Decimal
     orders: Sequence[Decimal | None]
     available: Decimal | None = None
+    at_least: Decimal | None = None
 
 
 class BrokerQuote(msgspec.Struct, frozen=True, kw_only=True):

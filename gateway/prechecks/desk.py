@@ -123,6 +123,7 @@ class PrecheckDesk:
             last = await self._last_price(account, draft.instrument.instrument, deadline)
         price = price if price is not None else last
         margin, source = estimate_margin(draft, price), "estimate"
+        at_least: Decimal | None = None
         funds = None
         if precheck is not Precheck.OFF:
             funds = await self._funds.get(account, self.seconds_left(deadline))
@@ -130,6 +131,7 @@ class PrecheckDesk:
                 asked = await self._ask_broker(account, draft, deadline)
                 if asked is not None:
                     margin, source = asked.required, "broker"
+                    at_least = asked.at_least
         # From here on nothing is awaited: what is checked is what is entered.
         funds = self._funds.known(account) if funds is not None else None
         at_s = self._clock()
@@ -149,7 +151,7 @@ class PrecheckDesk:
             of_all = msgspec.structs.replace(candidate, open_orders=self._open_orders(None))
             checks += check_risk(everywhere, self.ledger_of(None), of_all, scope="global")
         remaining = self._left(account, funds) if funds is not None else None
-        checks.append(_affordable(precheck, margin, source, remaining))
+        checks.append(_affordable(precheck, margin, at_least, source, remaining))
         if precheck is Precheck.STRICT:
             checks = [_strict(check) for check in checks]
         entry = Entry(
@@ -434,7 +436,11 @@ def _look_of(leg: Leg) -> Look | None:
 
 
 def _affordable(
-    precheck: Precheck, margin: Decimal | None, source: str, remaining: Decimal | None
+    precheck: Precheck,
+    margin: Decimal | None,
+    at_least: Decimal | None,
+    source: str,
+    remaining: Decimal | None,
 ) -> Check:
     if precheck is Precheck.OFF:
         return skipped("margin", "precheck is off")
@@ -446,6 +452,8 @@ def _affordable(
     if margin <= remaining:
         return passed("margin", **numbers)
     short = f"it needs {margin} and {remaining} is left"
+    if source == "broker" and at_least is not None and at_least <= remaining:
+        return skipped("margin", f"{short}, by one reading of the broker's figures", **numbers)
     if source == "broker":
         return failed(
             "margin", ReasonCode.MARGIN_SHORT, "quantity", f"{short}, by the broker", **numbers

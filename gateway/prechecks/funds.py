@@ -39,6 +39,7 @@ class FundsBook:
         self._clock = clock
         self._known: dict[str, Funds] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
+        self._begun: dict[str, float] = {}
 
     async def get(self, account: Account, within_s: float) -> Funds | None:
         """Return the account's funds, or None where they are not known within the time."""
@@ -47,8 +48,10 @@ class FundsBook:
         known, now = self.known(account), self._clock()
         if known is None or now - known.begun_s > _FRESH_S:
             task = self._read(account)
-            if known is None and within_s > 0:
-                await asyncio.wait({task}, timeout=within_s)
+            # A broker that hangs makes the first order wait, not every one after it too.
+            waits_s = within_s - (now - self._begun.get(account.id, now))
+            if known is None and waits_s > 0:
+                await asyncio.wait({task}, timeout=waits_s)
         return self.known(account)
 
     async def margin(
@@ -89,6 +92,7 @@ class FundsBook:
         if task is None:
             task = asyncio.get_running_loop().create_task(self._fetch(account))
             self._reading[account.id] = task
+            self._begun[account.id] = self._clock()
             task.add_done_callback(lambda _: self._reading.pop(account.id, None))
         return task
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from adapters.sdk.models import InstrumentType
+from adapters.sdk.models import BrokerMargin, InstrumentType
 from gateway.orders.times import IST
 from tests.gateway.rig import ORDER, Reply, Rig
 
@@ -279,6 +280,44 @@ async def test_best_effort_refuses_what_the_brokers_calculator_calls_short(tmp_p
 
         assert_refused(reply, "margin_short", "quantity")
         assert_nothing_sent(rig)
+
+
+@pytest.mark.parametrize(
+    ("precheck", "outcome"), [("best_effort", "accepted"), ("strict", "not_sent")]
+)
+async def test_a_figure_that_can_be_read_in_two_ways_proves_only_its_smaller_reading(
+    tmp_path, monkeypatch, precheck, outcome
+):
+    async with Rig(tmp_path / "data", brokers=("fyers",), options={"cash": 8200}) as rig:
+        account = rig.gateway.accounts["fyers-main"]
+
+        async def margins(session, orders):
+            return BrokerMargin(required=Decimal(9000), orders=[None], at_least=Decimal(7000))
+
+        monkeypatch.setattr(account.calls, "margins", margins)
+        monkeypatch.setattr("gateway.prechecks.desk.estimate_margin", lambda *_: Decimal(8500))
+
+        reply = await rig.place(accounts=["fyers-main"], precheck=precheck)
+
+        assert reply.json["legs"][0]["outcome"] == outcome
+
+
+async def test_only_the_first_order_waits_for_funds_that_hang(one, monkeypatch):
+    one.sims["fyers"].faults.add([{"call": "read", "action": "hang", "count": None}])
+    account, book = one.gateway.accounts["fyers-main"], one.gateway.funds
+    book.forget(account)
+    waits = []
+    wait = asyncio.wait
+
+    async def counted(tasks, **more):
+        waits.append(more.get("timeout"))
+        return await wait(tasks, **more)
+
+    monkeypatch.setattr("gateway.prechecks.funds.asyncio.wait", counted)
+
+    assert [await book.get(account, 0.05) for _ in range(3)] == [None] * 3
+
+    assert len(waits) == 1
 
 
 async def test_strict_refuses_when_the_funds_do_not_come_in_time(one):
