@@ -18,7 +18,7 @@ from gateway.api.auth import Keys, control_caller
 from gateway.api.hangup import until_gone
 from gateway.api.problems import plain_problem, problem_answer
 from gateway.api.ratelimit import Headers, KeyLimits, kind_of
-from gateway.api.routing import MAX_BODY_BYTES, Answer, Call, Route, encode
+from gateway.api.routing import MAX_BODY_BYTES, Answer, Call, Route, encode, query_of
 from gateway.observability.context import enter
 from gateway.orders.problems import Problem
 from gateway.store import StoreBroken
@@ -116,7 +116,7 @@ def _endpoint(
                 method=route.method,
                 path=request.url.path.decode(),
                 params={k: v or "" for k, v in (request.route_values or {}).items()},
-                query={name: values[0] for name, values in (request.query or {}).items()},
+                query={},
                 headers={
                     name.decode("latin-1").lower(): value.decode("latin-1")
                     for name, value in request.headers
@@ -134,6 +134,7 @@ def _endpoint(
                         call.headers.get("authorization"), route, request_id, _source(request)
                     )
                     quota = limits.take(call.caller.key_id, kind)
+            call.query = query_of(route, call.raw_query)
             if route.method != "GET":
                 call.body = await _body(request, call.headers)
             answer = await route.handler(call)

@@ -105,8 +105,6 @@ class BookRoutes:
         return Answer(body=TradesRead(summary_of(results), results))
 
     async def positions(self, call: Call) -> Answer:
-        no_date(call, "positions")
-
         async def one(account: Account) -> PositionsResult:
             book = await self._desk.show(account, SnapshotKind.POSITIONS, None)
             return PositionsResult(
@@ -145,12 +143,6 @@ def day_of(call: Call, desk: BookDesk) -> date | None:
     if day > desk.today():
         raise invalid("date", "is in the future")
     return day
-
-
-def no_date(call: Call, what: str) -> None:
-    """Refuse a date where no day but this one can be shown."""
-    if "date" in call.query:
-        raise invalid("date", f"is for orderbook and trades; {what} are always live")
 
 
 def good(account: Account, book: Any) -> dict[str, Any]:

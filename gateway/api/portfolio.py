@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from adapters.sdk.models import MarginOrder
-from gateway.api.books import good, no_date, read_route
+from gateway.api.books import good, read_route
 from gateway.api.reads import ACCOUNTS, AccountReads, ReadSummary, Result, summary_of
 from gateway.api.routing import Answer, Call, Route
 from gateway.books.desk import BookDesk
@@ -96,8 +96,6 @@ class PortfolioRoutes:
         ]
 
     async def holdings(self, call: Call) -> Answer:
-        no_date(call, "holdings")
-
         async def one(account: Account) -> HoldingsResult:
             book = await self._desk.live(account, LiveKind.HOLDINGS)
             return HoldingsResult(
@@ -108,8 +106,6 @@ class PortfolioRoutes:
         return Answer(body=HoldingsRead(summary_of(results), results))
 
     async def funds(self, call: Call) -> Answer:
-        no_date(call, "funds")
-
         async def one(account: Account) -> FundsResult:
             book = await self._desk.live(account, LiveKind.FUNDS)
             return FundsResult(**_good(account, book.begun_us), data=funds_row(book.rows[0]))

@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum
 from typing import Any, get_args
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -92,7 +93,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     `request` and `response` are the msgspec types of the bodies; `query` names the parameters
     with a line of help each; `needs_key` marks a required Idempotency-Key; `is_stream` one that
-    answers server-sent events.
+    answers server-sent events; `any_query` one whose parameters are not ours to name.
     """
 
     method: str
@@ -105,6 +106,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     response: Any = None
     statuses: tuple[int, ...] = (200,)
     query: dict[str, str] = {}
+    any_query: bool = False
     needs_key: bool = False
     or_scope: Scope | None = None
     is_stream: bool = False
@@ -114,6 +116,35 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         if self.scope is None or key_allows(self.scope):
             return True
         return self.or_scope is not None and key_allows(self.or_scope)
+
+
+def query_of(route: Route, raw: str) -> dict[str, str]:
+    """Read the query string. An empty value on a read narrows nothing.
+
+    Raises: `Problem` for a parameter that the route does not know, that is given twice, or that
+    is empty on a write: what was meant to narrow a request must never widen it by a typing error.
+    """
+    if not raw:
+        return {}
+    pairs = parse_qsl(raw, keep_blank_values=True, errors="replace")
+    found: dict[str, str] = {}
+    errors: list[FieldError] = []
+    for name, value in pairs:
+        if route.any_query:
+            found.setdefault(name, value)
+        elif name not in route.query:
+            known = ", ".join(route.query) or "none"
+            errors.append(FieldError(name, f"is not a parameter here; there are: {known}"))
+        elif name in found:
+            errors.append(FieldError(name, "is given twice; give it once"))
+        elif not value.strip() and route.method != "GET":
+            errors.append(FieldError(name, "is empty; give it a value or leave it out"))
+        else:
+            found[name] = value
+    if errors:
+        text = "; ".join(f"{error.field} {error.message}" for error in errors)
+        raise Problem(422, "invalid_request", text, errors=errors)
+    return {name: value for name, value in found.items() if value}
 
 
 def _choices(kind: Any, field: str, message: str) -> str:

@@ -104,6 +104,7 @@ class SessionRoutes:
                 handler=self.browser_callback,
                 summary="Where a broker's login page redirects to",
                 tag="sessions",
+                any_query=True,
             ),
         ]
 
