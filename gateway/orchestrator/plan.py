@@ -245,13 +245,20 @@ class Planner:
                 ReasonCode.ORDER_TYPE_NOT_ALLOWED,
                 f"{account.id} takes no {request.order_type} orders (market_orders: reject);"
                 " send LIMIT or SL",
+                "order_type",
             )
         assert leg.instrument is not None  # noqa: S101
         try:
             leg.sent = await self._pricer.protect(account, leg.instrument, request)
         except Denied as error:
             retryable = error.reason is ReasonCode.PRICE_UNAVAILABLE
-            return Reason(code=error.reason, message=error.message, retryable=retryable)
+            field = "price" if error.reason is ReasonCode.PRICE_BAND else "order_type"
+            return Reason(
+                code=error.reason,
+                message=error.message,
+                details={"field": field},
+                retryable=retryable,
+            )
         return None
 
     async def _judge(self, asked: _Asked, leg: PlannedLeg, orders: int) -> None:
@@ -306,7 +313,7 @@ class Planner:
         try:
             leg.instrument = await self._find_instrument(account.broker, request.instrument)
         except LookupError as error:
-            leg.denial = _reason(ReasonCode.INSTRUMENT_UNKNOWN, str(error))
+            leg.denial = _reason(ReasonCode.INSTRUMENT_UNKNOWN, str(error), "instrument")
         leg.quantity = quantity_for(request, account.id, multiplier, leg.instrument)
         if leg.denial is not None:
             return
@@ -317,6 +324,7 @@ class Planner:
                 ReasonCode.LOT_SIZE,
                 f"the quantity for {account.id} rounds down to zero lots of"
                 f" {leg.instrument.lot_size}",
+                "quantity",
             )
 
     async def _unknown(self, account: Account, instrument: str) -> Reason:
@@ -380,5 +388,6 @@ def _deny_the_rest(legs: list[PlannedLeg]) -> None:
             )
 
 
-def _reason(code: ReasonCode, message: str) -> Reason:
-    return Reason(code=code, message=message, retryable=False)
+def _reason(code: ReasonCode, message: str, field: str | None = None) -> Reason:
+    details = {"field": field} if field else {}
+    return Reason(code=code, message=message, details=details, retryable=False)

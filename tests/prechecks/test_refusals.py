@@ -403,3 +403,30 @@ def test_the_order_that_is_refused_is_otherwise_good():
     assert ORDER["accounts"] == list(ACCOUNTS)
     ways = len(CONTRACT) + len(DERIVATIVE) + len(ONE) + len(CLOSED) + len(LIMITS) + len(USED)
     assert ways >= 30
+
+
+@pytest.mark.parametrize(
+    ("changes", "policy", "code", "field"),
+    [
+        ({"instrument": "NSE:NOSUCH"}, {}, "instrument_unknown", "instrument"),
+        ({"accounts": ["@tiny"]}, {}, "lot_size", "quantity"),
+        (
+            {"order_type": "MARKET", "price": None},
+            {"market_orders": "reject"},
+            "order_type_not_allowed",
+            "order_type",
+        ),
+    ],
+)
+async def test_what_the_plan_itself_refuses_names_its_field_too(
+    tmp_path, changes, policy, code, field
+):
+    groups = {"groups": {"tiny": {"fyers-main": "0.01"}}}
+    async with Rig(
+        tmp_path / "data", brokers=("fyers",), settings=groups, account_settings=policy
+    ) as rig:
+        reply = await rig.place(**{"accounts": ["fyers-main"], **changes})
+
+        reason = reply.json["legs"][0]["reason"]
+        assert (reason["code"], reason["details"]["field"]) == (code, field)
+        assert_nothing_sent(rig)
