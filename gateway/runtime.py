@@ -172,7 +172,9 @@ class Gateway:
             suggest=self.instruments.suggest,
         )
         self.baskets = Baskets(self.orders, self.store, boot_id)
-        self._cancel_routes = CancelRoutes(self.orders.canceller, self.accounts, settings.groups)
+        self._cancel_routes = CancelRoutes(
+            self.orders.canceller, self.accounts, settings.groups, self.instruments, self.store
+        )
         closer = Closer(
             self.accounts,
             Exposure(self.instruments.find_by_codes, self.sessions.session_expired),
@@ -260,7 +262,7 @@ class Gateway:
             self.instruments, lambda loaded_us: is_stale(loaded_us, now_us(), refresh_at)
         )
         routes = [
-            *OrderRoutes(self.orders, self.store).routes(),
+            *OrderRoutes(self.orders, self.store, self.accounts).routes(),
             *ValidateRoutes(self.orders).routes(),
             *BasketRoutes(self.baskets).routes(),
             *self._cancel_routes.routes(),

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gateway.api.routing import Answer, Call, Route
+from gateway.instruments import InstrumentService
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.cancelling import (
     Canceller,
@@ -20,8 +21,9 @@ from gateway.orchestrator.cancelling import (
 )
 from gateway.orchestrator.live import LiveLeg
 from gateway.orders.problems import Problem
-from gateway.orders.request import FieldError, Name
+from gateway.orders.request import FieldError, Name, instrument_problems
 from gateway.secrets.api_keys import Scope
+from gateway.store import OrderFilter, Store
 
 _WAIT_S = 15.0
 _ONE_WAIT_S = 3.0
@@ -64,7 +66,11 @@ class CancelRoutes:
         canceller: Canceller,
         accounts: Mapping[str, Account],
         groups: Mapping[str, Mapping[str, Any]],
+        instruments: InstrumentService,
+        store: Store,
     ) -> None:
+        self._instruments = instruments
+        self._store = store
         self._canceller = canceller
         self._accounts = accounts
         self._groups = groups
@@ -103,6 +109,8 @@ class CancelRoutes:
     async def cancel_all(self, call: Call) -> Answer:
         request = call.decode(_decode) if call.body else CancelAllRequest()
         accounts = self._targets(call, request.accounts)
+        if request.instrument is not None:
+            await self._assert_known(request.instrument)
 
         def ours(leg: LiveLeg) -> bool:
             return request.strategy in (None, leg.order.order.request.strategy)
@@ -143,6 +151,26 @@ class CancelRoutes:
             )
             await self._sweep(call, [account], selection, run, _ONE_WAIT_S)
         return Answer(200 if cancel.state is CancelState.CONFIRMED else 202, cancel)
+
+    async def _assert_known(self, instrument: str) -> None:
+        """Refuse an id that cannot be meant: "nothing to cancel" would be read as done.
+
+        One that orders of ours have passes though it has left the masters, and every one does
+        while a broker's master is missing: a cancel is not held up for want of one.
+        """
+        errors = instrument_problems(instrument)
+        near: list[str] = []
+        if not errors:
+            if await self._instruments.find_everywhere(instrument):
+                return
+            if await self._store.search_orders(OrderFilter(instrument=instrument, limit=1)):
+                return
+            if await self._instruments.missing():
+                return
+            near = await self._instruments.suggest(instrument)
+            errors = [FieldError("instrument", f"{instrument} is in no instrument master")]
+        text = f"instrument {errors[0].message}; nothing was cancelled"
+        raise Problem(422, "invalid_request", text, errors=errors, extra={"did_you_mean": near})
 
     async def _sweep(
         self,

@@ -120,7 +120,8 @@ class CloseRoutes:
         for index, name in enumerate(names):
             members = self._groups.get(name[1:], ()) if name.startswith("@") else (name,)
             if not members or not set(members) <= set(allowed):
-                known = ", ".join(sorted(allowed) + [f"@{group}" for group in self._groups])
+                usable = [f"@{g}" for g, of in self._groups.items() if set(of) <= set(allowed)]
+                known = ", ".join(sorted(allowed) + usable)
                 message = f"{name!r} is not known; known are {known}"
                 errors.append(FieldError(f"accounts[{index}]", message))
                 continue

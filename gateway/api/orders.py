@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
 from gateway.api.modify import ModifiedLeg, ModifiedOrder, ModifyRequest, changes_of
+from gateway.api.problems import wrong_field
 from gateway.api.routing import Answer, Call, Route
 from gateway.api.views import (
     History,
@@ -19,10 +21,11 @@ from gateway.api.views import (
     order_view,
     server_timing,
 )
+from gateway.orchestrator.account import Account
 from gateway.orchestrator.live import LiveOrder
 from gateway.orchestrator.service import OrderService
 from gateway.orders.problems import Problem
-from gateway.orders.request import FieldError, OrderRequest
+from gateway.orders.request import FieldError, OrderRequest, instrument_problems
 from gateway.orders.states import TERMINAL, LegState
 from gateway.orders.times import rfc3339, to_us
 from gateway.secrets.api_keys import Scope
@@ -39,8 +42,11 @@ _decode_modify = msgspec.json.Decoder(ModifyRequest)
 class OrderRoutes:
     """Handlers over the order service; they hold no rule of their own."""
 
-    def __init__(self, service: OrderService, store: Store) -> None:
+    def __init__(
+        self, service: OrderService, store: Store, accounts: Mapping[str, Account]
+    ) -> None:
         self._service = service
+        self._accounts = accounts
         self._store = store
 
     def routes(self) -> list[Route]:
@@ -73,7 +79,7 @@ class OrderRoutes:
                     "instrument": "EXCHANGE:SYMBOL",
                     "from": "placed at or after, RFC 3339 with offset",
                     "to": "placed before, RFC 3339 with offset",
-                    "idempotency_key": "the key an order was placed with",
+                    "idempotency_key": "the key an order, or its basket, was placed with",
                     "limit": f"1 to {_MAX_PAGE}, default 100",
                     "cursor": "next_cursor of the page before",
                 },
@@ -137,6 +143,7 @@ class OrderRoutes:
 
     async def list_orders(self, call: Call) -> Answer:
         wanted = _filter_of(call)
+        await self._assert_accounts(call)
         found = await self._store.search_orders(wanted)
         orders = [
             order_view(LiveOrder(order, legs, self._store), call.who.allows)
@@ -146,6 +153,16 @@ class OrderRoutes:
         return Answer(
             body=OrderList(orders=orders, next_cursor=_cursor(found[-1][0]) if more else None)
         )
+
+    async def _assert_accounts(self, call: Call) -> None:
+        """Refuse an account that is not known; one that is gone but has orders is known."""
+        for name in filter(None, call.query.get("account", "").split(",")):
+            if call.who.allows(name):
+                gone = OrderFilter(accounts=frozenset({name}), limit=1)
+                if name in self._accounts or await self._store.search_orders(gone):
+                    continue
+            known = ", ".join(sorted(filter(call.who.allows, self._accounts))) or "none"
+            raise wrong_field("account", f"{name!r} is not known; known are {known}")
 
     async def history(self, call: Call) -> Answer:
         live = await self._find(call)
@@ -245,6 +262,8 @@ def _filter_of(call: Call) -> OrderFilter:
     if "account" in query:
         wanted = frozenset(query["account"].split(","))
         accounts = wanted if accounts is None else wanted & accounts
+    if "instrument" in query:
+        errors.extend(instrument_problems(query["instrument"]))
     states = frozenset(filter(None, query.get("state", "").split(",")))
     unknown = states - frozenset(LegState)
     if unknown:

@@ -90,7 +90,8 @@ class AccountReads:
         members = list(group) if group is not None else [name]
         if all(item in self._accounts and call.who.allows(item) for item in members):
             return members
-        known = sorted(filter(call.who.allows, self._accounts)) + [f"@{g}" for g in self._groups]
+        known = sorted(filter(call.who.allows, self._accounts))
+        known += [f"@{g}" for g, of in self._groups.items() if all(map(call.who.allows, of))]
         raise invalid("accounts", f"{name!r} is not known; known are {', '.join(known)}")
 
 

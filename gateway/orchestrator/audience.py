@@ -53,7 +53,7 @@ class Audience:
             if members is None:
                 known = sorted(
                     [account for account in self._accounts if allowed(account)]
-                    + [f"@{group}" for group in self._groups]
+                    + [f"@{group}" for group, of in self._groups.items() if all(map(allowed, of))]
                 )
                 errors.append(
                     FieldError(field, f"{name!r} is not known; known are {', '.join(known)}")

@@ -11,7 +11,7 @@ import msgspec
 from adapters.sdk.models import Product
 from gateway.orders.margins import AccountNames
 from gateway.orders.records import Reason
-from gateway.orders.request import FieldError, Name
+from gateway.orders.request import FieldError, Name, instrument_problems
 
 CLOSE_PREFIX = "cls_"
 ALL = Decimal(100)
@@ -115,13 +115,7 @@ def close_problems(request: CloseRequest) -> list[FieldError]:
     if not percent.is_finite() or not 0 < percent <= ALL:
         errors.append(FieldError("percent", "must be above 0 and at most 100"))
     if request.instrument is not None:
-        exchange, _, symbol = request.instrument.partition(":")
-        if not symbol or not exchange.isupper():
-            errors.append(
-                FieldError(
-                    "instrument", "must be EXCHANGE:SYMBOL, such as NSE:SBIN or NFO:NIFTY30DEC25FUT"
-                )
-            )
+        errors.extend(instrument_problems(request.instrument))
     return errors
 
 

@@ -80,13 +80,7 @@ class FieldError(msgspec.Struct, frozen=True):
 def problems_of(order: OrderRequest) -> list[FieldError]:
     """List what is wrong with the order as a whole, whatever the account. Empty when nothing is."""
     errors: list[FieldError] = []
-    exchange, _, symbol = order.instrument.partition(":")
-    if not symbol or not exchange.isupper():
-        errors.append(
-            FieldError(
-                "instrument", "must be EXCHANGE:SYMBOL, such as NSE:SBIN or NFO:NIFTY30DEC25FUT"
-            )
-        )
+    errors.extend(instrument_problems(order.instrument))
     if (order.quantity is None) == (order.lots is None):
         errors.append(
             FieldError("quantity", "give either quantity (units) or lots, one of the two")
@@ -132,6 +126,15 @@ def _plain(value: Decimal | None) -> Decimal | None:
     if value is None:
         return None
     return Decimal(format(value.normalize(), "f"))
+
+
+def instrument_problems(instrument: str) -> list[FieldError]:
+    """Check the form of an instrument's id, not whether there is one."""
+    exchange, _, symbol = instrument.partition(":")
+    if symbol and exchange.isupper():
+        return []
+    what = "must be EXCHANGE:SYMBOL, such as NSE:SBIN or NFO:NIFTY30DEC25FUT"
+    return [FieldError("instrument", what)]
 
 
 def price_problems(field: str, price: Decimal | None) -> list[FieldError]:

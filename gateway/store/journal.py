@@ -248,8 +248,14 @@ def search_orders(
             clauses.append(clause)
             values.append(value)
     if wanted.idempotency_key is not None:
-        clauses.append("o.order_id IN (SELECT order_id FROM idempotency WHERE key = ?)")
-        values.append(wanted.idempotency_key)
+        # The orders of a basket or a close have keys that begin with its id and a line break.
+        clauses.append(
+            "o.order_id IN (SELECT order_id FROM idempotency WHERE key = ?"
+            " UNION SELECT part.order_id FROM idempotency whole JOIN idempotency part"
+            " ON part.client = whole.client AND part.key > whole.order_id || char(10)"
+            " AND part.key < whole.order_id || char(11) WHERE whole.key = ?)"
+        )
+        values.extend((wanted.idempotency_key, wanted.idempotency_key))
     clauses.extend(_leg_clauses(wanted, values))
     rows: list[Any] = connection.execute(
         f"SELECT o.seq, o.order_id, o.data FROM orders o WHERE {' AND '.join(clauses)}"  # noqa: S608
