@@ -284,7 +284,7 @@ class Gateway:
             *instruments.routes(),
             *LimitRoutes(self.limits, self.accounts, self.prechecks.ledger_of).routes(),
             *CalendarRoutes(self.days, self.store).routes(),
-            *AuditRoutes(self.store, self.feed).routes(),
+            *AuditRoutes(self.store, self.feed, self.accounts).routes(),
             *EventRoutes(self.feed, self.orders, self.accounts).routes(),
             *BreakerRoutes(self.accounts, self.breakers).routes(),
             *MarketRoutes(

@@ -49,6 +49,7 @@ class ReasonCode(StrEnum):
     RISK_LIMIT = "risk_limit"
     LOOKALIKE = "lookalike"
     EXPIRED = "expired"
+    BASKET_STOPPED = "basket_stopped"
     UNRESOLVED = "unresolved"
     TIMEOUT = "timeout"
     BOOK_GONE = "book_gone"

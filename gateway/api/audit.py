@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ import msgspec
 from gateway.api import sse
 from gateway.api.events import begin_at, streamed
 from gateway.api.problems import wrong_field
+from gateway.api.redaction import without
 from gateway.api.routing import Answer, Call, Route
 from gateway.events.feed import Feed
 from gateway.orders.times import ist, rfc3339
@@ -68,8 +69,9 @@ class VaultView(msgspec.Struct):
 
 
 class AuditRoutes:
-    def __init__(self, store: Store, feed: Feed) -> None:
+    def __init__(self, store: Store, feed: Feed, accounts: Collection[str]) -> None:
         self._store = store
+        self._accounts = accounts
         self._feed = feed
 
     def routes(self) -> list[Route]:
@@ -120,15 +122,18 @@ class AuditRoutes:
             raise wrong_field("limit", f"must be a number from 1 to {_MOST}")
         wanted = _filter(call, _after(call), int(limit))
         rows, looked_to = await self._store.audit_rows(wanted)
-        return Answer(body=AuditPage([_entry(row) for row in rows], looked_to))
+        return Answer(body=AuditPage([_entry(row, self._hidden(call)) for row in rows], looked_to))
 
     async def stream(self, call: Call) -> Answer:
         wanted = _filter(call, await begin_at(call, self._feed), _PAGE)
-        return streamed(self._feed, self._framed(wanted))
+        return streamed(self._feed, self._framed(wanted, self._hidden(call)))
 
-    async def _framed(self, wanted: RowFilter) -> AsyncIterator[bytes]:
+    async def _framed(self, wanted: RowFilter, hidden: list[str]) -> AsyncIterator[bytes]:
         async for rows in self._feed.follow(wanted):
-            yield sse.frames((row.seq, row.kind, _entry(row)) for row in rows)
+            yield sse.frames((row.seq, row.kind, _entry(row, hidden)) for row in rows)
+
+    def _hidden(self, call: Call) -> list[str]:
+        return [name for name in self._accounts if not call.who.allows(name)]
 
     async def verify(self, call: Call) -> Answer:
         bad = await self._store.verify_audit()
@@ -169,13 +174,13 @@ def _filter(call: Call, after: int, limit: int) -> RowFilter:
     )
 
 
-def _entry(row: AuditRow) -> AuditEntry:
+def _entry(row: AuditRow, hidden: list[str]) -> AuditEntry:
     return AuditEntry(
         seq=row.seq,
         at=rfc3339(row.at_us),
         kind=row.kind,
         account=row.account,
         order_id=row.order_id,
-        body=msgspec.json.decode(row.body),
+        body=without(msgspec.json.decode(row.body), hidden),
         mac=row.mac.hex(),
     )

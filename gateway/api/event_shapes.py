@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.api.redaction import hidden_of, shown_leg, without
 from gateway.api.views import leg_view
 from gateway.orchestrator.caller import Caller
 from gateway.orchestrator.live import LiveOrder
@@ -72,13 +73,17 @@ class Shaper:
         if self._strategy is not None and strategy != self._strategy:
             return None
         leg = next(leg for leg in live.legs if leg.record.leg_id == body["leg_id"])
+        hidden = hidden_of(
+            live.order.request, [each.record for each in live.legs], self._caller.allows
+        )
+        body = without(body, hidden)
         return {
             **_head(row),
             "order_id": row.order_id,
             "strategy": strategy,
             "account": row.account,
             **{name: value for name, value in body.items() if name != "leg_id"},
-            "leg": leg_view(leg.record),
+            "leg": leg_view(shown_leg(leg.record, hidden)),
         }
 
     def _other_event(self, row: AuditRow, body: dict[str, Any]) -> dict[str, Any] | None:

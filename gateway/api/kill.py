@@ -21,7 +21,7 @@ from gateway.orchestrator.live import LiveLeg
 from gateway.orchestrator.squaring import Skipped, SquareRun
 from gateway.orchestrator.stopping import StopRun
 from gateway.orders.problems import Problem
-from gateway.orders.request import FieldError
+from gateway.orders.request import FieldError, Name
 from gateway.orders.states import LegState
 from gateway.orders.times import rfc3339
 from gateway.secrets.api_keys import Scope as KeyScope
@@ -242,6 +242,11 @@ class KillRoutes:
             if target != CONTROL_CLIENT and target not in {key.id for key in self._keys.all()}:
                 fields.wrong("target", "is not the id of an API key in use; see GET /v1/keys")
             return
+        elif scope is Scope.STRATEGY and not _is_name(target):
+            fields.wrong(
+                "target",
+                "is no name that an order's strategy can have: letters, digits and . _ : - only",
+            )
         if names is not None and target not in names:
             known = ", ".join(sorted(names)) or "none"
             fields.wrong("target", f"is not a configured {scope}; there are: {known}")
@@ -343,6 +348,14 @@ class _Fields:
 
     def _not_one_of(self, field: str, kind: Any) -> None:
         self.wrong(field, f"must be one of {', '.join(kind)}")
+
+
+def _is_name(text: str) -> bool:
+    try:
+        msgspec.convert(text, Name)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _reaches(scope: Scope, target: str | None, account: Account) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.api.modify import ModifiedLeg, ModifiedOrder, ModifyRequest, changes_of
 from gateway.api.problems import wrong_field
+from gateway.api.redaction import hidden_of, without
 from gateway.api.routing import Answer, Call, Route
 from gateway.api.views import (
     History,
@@ -166,10 +167,12 @@ class OrderRoutes:
 
     async def history(self, call: Call) -> Answer:
         live = await self._find(call)
+        records = [leg.record for leg in live.legs]
+        hidden = hidden_of(live.order.request, records, call.who.allows)
         visible = {leg.record.leg_id for leg in live.legs if call.who.allows(leg.record.account)}
         events = []
         for at_us, body in await self._store.leg_history(live.order.order_id):
-            row = msgspec.json.decode(body)
+            row = without(msgspec.json.decode(body), hidden)
             if row["leg_id"] in visible:
                 row["at"] = rfc3339(at_us)
                 events.append(msgspec.convert(row, HistoryEvent))

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from adapters.sdk.models import OrderType
+from gateway.api.redaction import hidden_of, shown_leg, shown_request
 from gateway.orchestrator.live import LiveOrder
 from gateway.orders.checks import Check
 from gateway.orders.records import Leg, Reason, Sent, Timing, digits
@@ -116,14 +117,15 @@ def leg_view(leg: Leg) -> LegView:
 
 def order_view(live: LiveOrder, allowed: Callable[[str], bool]) -> OrderView:
     """Show an order with the legs that the caller's key may see."""
-    legs = [leg.record for leg in live.legs if allowed(leg.record.account)]
-    order = live.order
+    order, records = live.order, [leg.record for leg in live.legs]
+    hidden = hidden_of(order.request, records, allowed)
+    legs = [shown_leg(leg, hidden) for leg in records if leg.account not in hidden]
     return OrderView(
         order_id=order.order_id,
         summary=summarise(leg.state for leg in legs),
         created_at=rfc3339(order.created_us),
         strategy=order.request.strategy,
-        request=order.request,
+        request=shown_request(order.request, records, hidden),
         legs=[leg_view(leg) for leg in legs],
     )
 

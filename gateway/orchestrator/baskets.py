@@ -176,5 +176,7 @@ def _proven(live: LiveOrder) -> bool:
 
 def _stopped(why: str) -> Reason:
     return Reason(
-        code=ReasonCode.EXPIRED, message=f"not sent: the basket stopped, {why}", retryable=True
+        code=ReasonCode.BASKET_STOPPED,
+        message=f"not sent: the basket stopped, {why}",
+        retryable=True,
     )
