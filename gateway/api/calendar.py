@@ -101,7 +101,13 @@ class CalendarRoutes:
 
     async def holidays(self, call: Call) -> Answer:
         year, exchange = _year(call.query.get("year")), _exchange(call.query.get("exchange"))
-        return Answer(body=self._view(self._days.calendar.days, year, exchange))
+        days = self._days.calendar.days
+        if year is not None and not days.from_.year <= year <= days.until.year:
+            raise wrong_field(
+                "year",
+                f"{year} is not known: the list goes from {days.from_} to {days.until}",
+            )
+        return Answer(body=self._view(days, year, exchange))
 
     async def replace(self, call: Call) -> Answer:
         try:

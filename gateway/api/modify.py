@@ -60,7 +60,7 @@ def changes_of(
     wanted = (request.quantity, request.price, request.trigger_price, request.order_type)
     if not request.quantities and all(value is None for value in wanted):
         errors.append(
-            FieldError("body", "changes nothing; give quantity, price, trigger_price or order_type")
+            FieldError("body", "names no change; give quantity, price, trigger_price or order_type")
         )
     sliced = [leg.account for leg in legs if leg.slice is not None]
     if sliced and (request.quantity is not None or any(a in request.quantities for a in sliced)):

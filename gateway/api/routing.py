@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from gateway.api.wording import DoubledName, assert_names_once, in_words, key_at
 from gateway.orchestrator.caller import Caller
 from gateway.orders.problems import Problem
 from gateway.orders.request import FieldError
@@ -61,9 +62,23 @@ class Call(msgspec.Struct):
                 message = 'must be a number in digits, such as "812.50"'
                 raise Problem(422, code, f"{field} {message}", errors=[FieldError(field, message)])
         try:
-            return decoder.decode(self.body)
+            decoded = decoder.decode(self.body)
+            assert_names_once(self.body)
+            return decoded
+        except DoubledName as error:
+            message = "is given twice in one object; give it once"
+            raise Problem(
+                400,
+                "malformed_json",
+                f"{error} {message}",
+                errors=[FieldError(str(error), message)],
+            ) from error
         except msgspec.ValidationError as error:
             field, message = _where(str(error))
+            if field.endswith("[...]"):
+                field = field.removesuffix("[...]")
+                key = key_at(decoder, self.body, f".{field}")
+                field = f"{field}.{key}" if key else field
             message += _choices(decoder.type, field, message)
             raise Problem(
                 422, code, f"{field} {message}".strip(), errors=[FieldError(field, message)]
@@ -178,6 +193,4 @@ def _where(text: str) -> tuple[str, str]:
                 else "is required"
             )
             return field, what
-    if field.endswith("[...]"):
-        field = field.removesuffix("[...]")
-    return field or "body", message[:1].lower() + message[1:]
+    return field or "body", in_words(message)

@@ -82,9 +82,7 @@ def problems_of(order: OrderRequest) -> list[FieldError]:
     errors: list[FieldError] = []
     errors.extend(instrument_problems(order.instrument))
     if (order.quantity is None) == (order.lots is None):
-        errors.append(
-            FieldError("quantity", "give either quantity (units) or lots, one of the two")
-        )
+        errors.append(FieldError("quantity", "is required unless lots is given, and then left out"))
     for field, price in (("price", order.price), ("trigger_price", order.trigger_price)):
         errors.extend(price_problems(field, price))
     errors.extend(_type_problems(order))
