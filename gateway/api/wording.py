@@ -39,7 +39,11 @@ def in_words(message: str) -> str:
     if found := _BOUND.fullmatch(message):
         kind = _KINDS[found[1]]
         return f"must be {kind} of {_BOUNDS[found[2]]} {found[3]}"
+    if message.startswith("Expected `str` matching regex"):
+        return "has characters that it may not have, or not the form that the API guide describes"
     if found := _LENGTH.fullmatch(message):
+        if found[2] == ">=" and found[3] == "1":
+            return "must not be empty"
         what = "entries" if found[1] in ("array", "object") else "characters"
         return f"must have {_BOUNDS[found[2]]} {found[3]} {what}"
     if found := _TYPE.fullmatch(message):

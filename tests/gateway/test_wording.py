@@ -30,7 +30,7 @@ async def test_a_name_given_twice_is_refused(one: Rig) -> None:
         ({"quantity": 0}, "quantity must be a whole number of at least 1"),
         ({"quantity": "x"}, "quantity must be a whole number or null, not a text"),
         ({"strategy": "a b"}, "strategy may have letters, digits and . _ : - only"),
-        ({"accounts": []}, "accounts must have at least 1 entries"),
+        ({"accounts": []}, "accounts must not be empty"),
         ({"quantity": None}, "quantity is required unless lots is given, and then left out"),
     ],
 )
