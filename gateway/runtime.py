@@ -297,7 +297,8 @@ class Gateway:
             *self._book_routes(),
             *MetricsRoutes(self.tally, self.accounts, self._switch, self.store).routes(),
         ]
-        return [*routes, docs_route(), openapi_route(routes, program_version())]
+        routes.append(docs_route())
+        return [*routes, openapi_route(routes, program_version())]
 
     async def _restore_use(self) -> None:
         """Count what earlier runs placed today against the limits."""

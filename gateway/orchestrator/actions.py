@@ -26,8 +26,8 @@ from adapters.sdk.models import Instrument, ModifyOrder, OrderRef, OrderType, Se
 from gateway.calls.retry import CANCEL
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.live import LiveLeg
-from gateway.orchestrator.pricing import assert_may_become
-from gateway.orders.records import Action, ActionKind, ActionState, Leg, Reason
+from gateway.orchestrator.pricing import UNPRICED, assert_may_become
+from gateway.orders.records import Action, ActionKind, ActionState, Leg, Reason, Sent
 from gateway.orders.states import AT_BROKER, LIVE, TERMINAL, LegState
 from gateway.orders.times import now_us
 
@@ -135,6 +135,7 @@ class Actions:
             change = _as_sent(leg.record, change)
             assert_may_become(account, change.order_type)
             wanted = _changed(leg.record, instrument, change)
+            assert_meant(change, wanted.order_type)
             _assert_settled(leg.record)
             account.adapter.check_modify(wanted)
             # What was counted for it is put right below, unless nobody knows what came of it.
@@ -325,19 +326,34 @@ def _assert_settled(leg: Leg) -> None:
 
 
 def _as_sent(leg: Leg, change: Change) -> Change:
-    """A type that was asked for before is no change: what was sent in its place stands."""
-    if leg.sent is not None and change.order_type is leg.order_type:
+    """Asking again for MARKET or SL-M is no change: the protected order in its place stands."""
+    if leg.sent is not None and leg.order_type in UNPRICED and change.order_type is leg.order_type:
         return msgspec.structs.replace(change, order_type=None)
     return change
+
+
+def assert_meant(change: Change, becomes: OrderType) -> None:
+    """Deny a price that the order will not have: a change that changes nothing is a mistake."""
+    for field, given, types in (
+        ("price", change.price, (OrderType.LIMIT, OrderType.SL)),
+        ("trigger_price", change.trigger_price, (OrderType.SL, OrderType.SL_M)),
+    ):
+        if given is not None and becomes not in types:
+            raise Denied(
+                f"a {becomes} order has no {field}; leave it out, or give the order_type too",
+                reason=ReasonCode.INVALID_ORDER,
+            )
 
 
 def _changed(leg: Leg, instrument: Instrument, change: Change) -> ModifyOrder:
     """The order as it is to become. A price the new type does not have is left out."""
     assert leg.broker_order_id is not None  # noqa: S101
-    order_type = change.order_type or (leg.sent.order_type if leg.sent else leg.order_type)
-    unchanged = leg.price if leg.price is not None or leg.sent is None else leg.sent.price
-    price = change.price if change.price is not None else unchanged
-    trigger = change.trigger_price if change.trigger_price is not None else leg.trigger_price
+    now = leg.sent or Sent(
+        order_type=leg.order_type, price=leg.price, trigger_price=leg.trigger_price
+    )
+    order_type = change.order_type or now.order_type
+    price = change.price if change.price is not None else now.price
+    trigger = change.trigger_price if change.trigger_price is not None else now.trigger_price
     return ModifyOrder(
         broker_order_id=leg.broker_order_id,
         instrument=instrument,

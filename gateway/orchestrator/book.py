@@ -10,7 +10,7 @@ import msgspec
 
 from adapters.sdk.errors import ReasonCode
 from adapters.sdk.models import BrokerOrder, BrokerOrderState
-from gateway.orders.records import ActionKind, ActionState, Leg, Reason
+from gateway.orders.records import ActionKind, ActionState, Leg, Reason, Sent
 from gateway.orders.states import AT_BROKER, BROKER_FINAL, LegState
 
 # PENDING is an order that the exchange has not acknowledged: for a leg that is still ACKED.
@@ -113,8 +113,12 @@ def _applied_modify(leg: Leg, row: BrokerOrder) -> dict[str, Any]:
     action = leg.action
     if action is None or action.kind is not ActionKind.MODIFY or action.state not in _UNPROVEN:
         return {}
+    was = leg.sent.order_type if leg.sent else leg.order_type
+    # Only a type that was to change has to be shown: brokers show some types in their own way.
+    type_shown = action.order_type in (None, was) or row.order_type is action.order_type
     shown = (
-        row.quantity == action.quantity
+        type_shown
+        and row.quantity == action.quantity
         and (action.price is None or row.price == action.price)
         and (action.trigger_price is None or row.trigger_price == action.trigger_price)
     )
@@ -123,9 +127,13 @@ def _applied_modify(leg: Leg, row: BrokerOrder) -> dict[str, Any]:
     return {
         "action": msgspec.structs.replace(action, state=ActionState.APPLIED),
         "quantity": action.quantity,
-        "price": action.price if action.price is not None else leg.price,
-        "trigger_price": (
-            action.trigger_price if action.trigger_price is not None else leg.trigger_price
+        "price": action.price,
+        "trigger_price": action.trigger_price,
+        # What the order is from now on, and what the next modify has to start from.
+        "sent": Sent(
+            order_type=action.order_type or was,
+            price=action.price,
+            trigger_price=action.trigger_price,
         ),
     }
 

@@ -21,7 +21,7 @@ from adapters.sdk.errors import (
 from adapters.sdk.models import BrokerOrder, Instrument, ModifyOrder, OrderType
 from gateway.kill import Subject
 from gateway.orchestrator.account import Account
-from gateway.orchestrator.actions import Change
+from gateway.orchestrator.actions import Change, assert_meant
 from gateway.orchestrator.cancelling import NameContract, ReadBook, SessionExpired
 from gateway.orchestrator.pricing import assert_may_become
 from gateway.orchestrator.stops import Stops
@@ -68,6 +68,7 @@ class Elsewhere:
         assert_may_become(account, change.order_type)
         as_it_is = _order_of(row, await self._name_contract(account, row.codes))
         wanted = _changed(as_it_is, change)
+        assert_meant(change, wanted.order_type)
         lower = wanted.quantity < as_it_is.quantity
         decreases = lower and msgspec.structs.replace(as_it_is, quantity=wanted.quantity) == wanted
         subject = Subject(

@@ -122,7 +122,14 @@ class OrderService:
             on_run=self._leg_run,
             on_session_expired=on_session_expired,
         )
-        self.resolving = Resolving(accounts, on_found=self._resolved, on_done=self.leg_done)
+        self.resolving = Resolving(
+            store,
+            accounts,
+            self.read_book,
+            self.instrument_of,
+            on_found=self._resolved,
+            on_done=self.leg_done,
+        )
 
     async def start(self, unwritten: Sequence[Mapping[str, Any]] = ()) -> None:
         """Take up what an earlier run left behind, by the rules of design section 3.

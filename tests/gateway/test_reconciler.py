@@ -455,3 +455,132 @@ async def test_an_order_that_the_book_never_shows_again_is_not_waited_for_for_ev
         lost = await rig.place("lost", **FYERS, wait_ms=0)
 
         await until(rig, lost.json["order_id"], "NOT_FOUND")
+
+
+async def applied(rig: Rig, path: str, change: dict[str, Any]) -> None:
+    """Modify until the book shows it: on a busy machine the answer may come before that."""
+    for _ in range(50):
+        answer = (await rig.call("PATCH", path, change)).json
+        outcome = answer["legs"][0]["modify"] if "legs" in answer else answer["modify"]
+        if outcome == "applied":
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(answer)
+
+
+WAITING_STOP = {"order_type": "SL", "price": "900.00", "trigger_price": "890.00"}
+
+
+@pytest.mark.parametrize("broker", ["fyers", "mstock", "hdfc"])
+@pytest.mark.parametrize("by_the_brokers_id", [False, True])
+async def test_a_modify_starts_from_the_type_that_the_one_before_it_made(
+    tmp_path, broker, by_the_brokers_id
+):
+    async with only(broker, tmp_path) as rig:
+        at = {"accounts": [f"{broker}-main"], "price": "760.00", "wait_for": "book"}
+        placed = await rig.place("k", **at)
+        leg = placed.json["legs"][0]
+        path = f"/v1/orders/{placed.json['order_id']}"
+        if by_the_brokers_id:
+            path = f"/v1/orderbook/{broker}-main/{leg['broker_order_id']}"
+
+        await applied(rig, path, WAITING_STOP)
+        await applied(rig, path, {"quantity": 5})
+
+        [order] = rig.ledger(broker)
+        assert (str(order.order_type), order.quantity) == ("SL", 5)
+        assert order.filled_quantity == 0
+        shown = await state_of(rig, placed.json["order_id"])
+        assert (shown["state"], shown["quantity"]) == ("TRIGGER_PENDING", 5)
+        assert shown["sent"] == {
+            "order_type": "SL",
+            "price": "900.00",
+            "trigger_price": "890.00",
+        }
+
+        await applied(rig, path, {"order_type": "LIMIT", "price": "761.00"})
+        await applied(rig, path, {"quantity": 4})
+
+        [order] = rig.ledger(broker)
+        assert (str(order.order_type), order.quantity, order.price) == ("LIMIT", 4, Decimal(761))
+        assert (await state_of(rig, placed.json["order_id"]))["trigger_price"] is None
+
+
+async def test_a_price_that_the_order_will_not_have_is_refused_before_anything_is_sent(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        placed = await rig.place("k", **FYERS, price="760.00", wait_for="book")
+        path = f"/v1/orders/{placed.json['order_id']}"
+
+        reply = await rig.call("PATCH", path, {"trigger_price": "755.00"})
+
+        [leg] = reply.json["legs"]
+        assert leg["modify"] == "refused"
+        assert "trigger_price" in leg["modify_reason"]["message"]
+        assert "modify_begin" not in await events_of(rig, placed.json["order_id"])
+
+
+async def lost_for_good(rig: Rig, broker: str, key: str, **order: Any) -> dict[str, Any]:
+    lose(rig, broker, "reset_before_accept")
+    lost = await rig.place(key, accounts=[f"{broker}-main"], **order)
+    return await until(rig, lost.json["order_id"], "NOT_FOUND", "NEEDS_OPERATOR")
+
+
+async def adopt(rig: Rig, leg: dict[str, Any], broker_order_id: str):
+    body = {"action": "adopt", "broker_order_id": broker_order_id, "reason": "seen in the app"}
+    return await rig.call("POST", f"/v1/unresolved/{leg['leg_id']}/resolve", body)
+
+
+async def test_an_order_that_the_book_does_not_show_is_not_adopted(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        leg = await lost_for_good(rig, "fyers", "lost")
+
+        reply = await adopt(rig, leg, "zz")
+
+        assert (reply.status, reply.json["errors"][0]["field"]) == (422, "broker_order_id")
+        assert (await rig.call("GET", "/v1/unresolved")).json["unresolved"]
+
+
+async def test_nothing_is_adopted_while_the_book_cannot_be_read(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        leg = await lost_for_good(rig, "fyers", "lost")
+        rig.sims["fyers"].faults.add(
+            [{"call": "book", "action": "book_fail", "count": None, "params": {"status": 500}}]
+        )
+
+        reply = await adopt(rig, leg, "26112200000001")
+
+        assert (reply.status, reply.json["code"]) == (503, "broker_unavailable")
+
+
+async def test_an_order_of_an_earlier_run_belongs_to_its_leg_still(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        done = await rig.place("done", **FYERS, wait_for="final")
+        taken = done.json["legs"][0]["broker_order_id"]
+        leg = await lost_for_good(rig, "fyers", "lost")
+        await rig.restart_gateway()
+        await until(rig, leg_order(leg), "NOT_FOUND", "NEEDS_OPERATOR")
+
+        reply = await adopt(rig, leg, taken)
+
+        assert (reply.status, reply.json["code"]) == (409, "order_claimed")
+
+
+async def test_another_order_than_the_legs_is_not_adopted(tmp_path):
+    async with only("mstock", tmp_path) as rig:
+        leg = await lost_for_good(rig, "mstock", "lost")
+        placed = await rig.place(
+            "other",
+            accounts=["mstock-main"],
+            instrument="NSE:INFY",
+            price="1400.00",
+            quantity=3,
+            wait_for="book",
+        )
+        order_id = placed.json["legs"][0]["broker_order_id"]
+        reply = await adopt(rig, leg, order_id)
+
+        assert reply.status == 409
+
+
+def leg_order(leg: dict[str, Any]) -> str:
+    return "ord_" + leg["leg_id"].split("_")[1]

@@ -87,7 +87,7 @@ _TAKEN = frozenset(set(Fate) - {Fate.REFUSED, Fate.DROPPED, Fate.EXPIRED_NOTHING
 
 
 class Made(msgspec.Struct, kw_only=True):
-    """One order at the exchange. `tag` None: placed elsewhere."""
+    """One order at the exchange. `tag` None: placed elsewhere. `held_back`: it came in earlier."""
 
     broker_order_id: str
     tag: int | None
@@ -101,6 +101,7 @@ class Made(msgspec.Struct, kw_only=True):
     shows_at: float
     state: BrokerOrderState = BrokerOrderState.OPEN
     filled: int = 0
+    held_back: bool = False
 
 
 class FakeBroker:
@@ -129,7 +130,9 @@ class FakeBroker:
             seconds=self._loop.time() - self._epoch
         )
 
-    def make(self, order: PlaceOrder, *, lag_s: float, rejects: bool = False) -> Made:
+    def make(
+        self, order: PlaceOrder, *, lag_s: float, rejects: bool = False, held_back: bool = False
+    ) -> Made:
         made = Made(
             broker_order_id=f"{self.name}-{len(self.made) + 1}",
             tag=order.broker_tag,
@@ -142,6 +145,7 @@ class FakeBroker:
             at=self.now(),
             shows_at=self._loop.time() + lag_s,
             state=BrokerOrderState.REJECTED if rejects else BrokerOrderState.OPEN,
+            held_back=held_back,
         )
         self.made.append(made)
         self._on_made(self.name, made)
@@ -149,7 +153,7 @@ class FakeBroker:
 
     def make_later(self, order: PlaceOrder, after_s: float) -> None:
         """Take an order whose sender was told nothing; it happens whoever lives then."""
-        self._loop.call_later(after_s, lambda: self.make(order, lag_s=0.5))
+        self._loop.call_later(after_s, lambda: self.make(order, lag_s=0.5, held_back=True))
 
     def visible(self) -> list[Made]:
         return [made for made in self.made if made.shows_at <= self._loop.time()]

@@ -261,6 +261,7 @@ class World:
                 tag=f"{made.tag:015d}",
                 state=LegState(row[0]) if row else None,
                 attempts=(row[1] or 0) if row else 0,
+                fault="accept_late" if made.held_back else None,
             )
         )
 
