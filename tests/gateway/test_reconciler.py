@@ -368,7 +368,7 @@ async def test_a_live_order_is_modified_and_the_book_proves_it(tmp_path, broker)
 
         assert reply.status == 200
         leg = reply.json["legs"][0]
-        assert (leg["modify"], leg["price"], leg["quantity"]) == ("applied", "701.00", 7)
+        assert (leg["modify"], leg["price"], leg["quantity"]) == ("applied", "701.00", 7), leg
         (order,) = rig.ledger(broker)
         assert (order.price, order.quantity) == (Decimal("701.00"), 7)
 
