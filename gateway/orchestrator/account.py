@@ -19,9 +19,11 @@ from gateway.orchestrator.live import LiveLeg
 from gateway.orchestrator.pace import Pace, pace_for
 from gateway.orders.records import Leg, Reason
 from gateway.orders.states import AT_BROKER, BROKER_FINAL, UNPROVEN, LegState
-from gateway.orders.times import ist
 
 Twin = tuple[str, Side]
+_DAY_US = 86_400 * 1_000_000
+# India has no summer time, so its midnights are a day apart.
+_IST_AHEAD_US = (5 * 60 + 30) * 60 * 1_000_000
 # A read may lack rows by a fault; a row that so many reads in turn lack is gone for good.
 _MOST_MISSES = 8
 # Books are of one day; two days cover every roll-over.
@@ -137,12 +139,12 @@ class Account:
         waited for.
         """
         shown = {row.broker_order_id for row in rows}
-        today = ist(begun_us).date()
-        known = {key for key, at in self.first_seen_us.items() if ist(at).date() == today}
+        midnight_us = begun_us - (begun_us + _IST_AHEAD_US) % _DAY_US
+        known = {key for key, at in self.first_seen_us.items() if at >= midnight_us}
         for leg in self.moving.values():
             record = leg.record
             order_id = record.broker_order_id if leg.state in AT_BROKER else None
-            made_today = ist(record.created_us).date() == today
+            made_today = record.created_us >= midnight_us
             if order_id and made_today and record.updated_us < begun_us:
                 known.add(order_id)
         missing = known - shown
