@@ -31,6 +31,10 @@ OLDEST, NEWEST = (3, 11), (3, 13)
 STAMP = "brokergate-stamp.json"
 MARK = "made-by-brokergate"
 SDKS = ("fyers", "mstock")
+# Most tests wait for sockets and timers, so more of them than cores run side by side. On a machine
+# that stood still for seconds one may run out of patience: it is tried again, which the summary
+# says. Never again: what shows a doubled or lost order (tests/conftest.py).
+WHOLE_SUITE = ["-n", "4", "--dist", "loadfile", "--reruns", "2", "--reruns-delay", "2", "-rR"]
 OLDEST_PIP_FOR_OTHER_ENVIRONMENTS = (22, 3)
 
 
@@ -64,8 +68,7 @@ def test(arguments: list[str]) -> int:
     for broker in SDKS:
         sdk_environment(broker)
     os.chdir(ROOT)
-    # Most tests wait for sockets and timers, so more of them than cores run side by side.
-    chosen = arguments or ["-n", "4", "--dist", "loadfile"]
+    chosen = arguments or WHOLE_SUITE
     return become(environment.program("python"), "-m", "pytest", *chosen)
 
 

@@ -95,12 +95,12 @@ class Ledger:
         self.turn_to(entry.day)
         self.add(entry)
         self.open.add(entry.tag)
-        self._made[entry.tag] = entry.at_s
-        if entry.at_s < self._made_s:
-            # Only what a restart found comes late; counting wants them in order.
-            self._made = dict(sorted(self._made.items(), key=lambda item: item[1]))
-        self._made_s = max(self._made_s, entry.at_s)
-        self._forget_before(self._made_s - _MADE_KEPT_S)
+        if entry.at_s >= self._made_s - _MADE_KEPT_S:
+            # Counting wants them in order. Only what a restart found comes late, account by
+            # account: of its last minute it counts a little longer than it would have.
+            self._made_s = max(self._made_s, entry.at_s)
+            self._made[entry.tag] = self._made_s
+            self._forget_before(self._made_s - _MADE_KEPT_S)
 
     def entry(self, tag: int) -> Entry | None:
         return self._entries.get(tag)

@@ -187,6 +187,17 @@ def test_a_leg_that_is_over_counts_for_what_it_did(
     assert ledger.margin == Decimal(100) * counted
 
 
+def test_what_a_restart_finds_account_by_account_counts_as_made_for_its_last_minute_only() -> None:
+    ledger = used()
+    for tag, at_s in enumerate([100.0, 970.0, 995.0, 101.0, 934.0, 980.0]):
+        ledger.enter(entry(tag, 10, at_s))
+
+    assert ledger.entered_since(940.0) == 3
+    assert ledger.entered_since(981.0) == 2
+    assert ledger.entered_since(996.0) == 0
+    assert ledger.day_quantity == 60
+
+
 def test_a_struck_order_gives_its_room_back_but_was_still_made() -> None:
     ledger = used(10)
     ledger.strike(0)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from textual import events
 from textual.pilot import Pilot
 
 from tests.gateway.rig import Rig
@@ -27,6 +28,11 @@ class Desk:
 
     async def type(self, text: str) -> None:
         await self.keys(*text)
+
+    def bunch(self, *keys: str) -> None:
+        """Keys that arrive all at once, as over a slow line."""
+        for key in keys:
+            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
 
     @property
     def screen(self) -> str:

@@ -29,6 +29,19 @@ async def test_two_keys_stop_everything_and_release_is_typed(tmp_path):
         assert not (await rig.call("GET", "/v1/kill-switch")).json["engaged"]
 
 
+async def test_keys_that_arrive_in_one_bunch_reach_the_fields_they_were_typed_for(tmp_path):
+    async with Rig(tmp_path / "data", brokers=("hdfc",)) as rig, console(rig) as desk:
+        await desk.sees("● connected")
+        await desk.keys("exclamation_mark", "enter")
+        await desk.sees("■ KILL SWITCH ENGAGED")
+        await desk.keys("x")
+        await desk.sees("type RELEASE")
+        desk.bunch(*"allgood", "enter", *"RELEASE", "enter")
+        await desk.sees("Nothing is engaged")
+        audit = (await rig.call("GET", "/v1/audit?kind=kill")).json
+        assert "allgood" == audit["rows"][-1]["body"]["reason"], audit
+
+
 async def test_cancels_of_one_account_are_followed_until_they_are_done(tmp_path):
     async with Rig(tmp_path / "data") as rig, console(rig) as desk:
         for number in range(3):

@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from tui.dialogs.base import Dialog
 from tui.dialogs.confirm import Confirm
-from tui.field import Field
+from tui.field import Field, LeadingField
 from tui.model import Model
 
 LEVELS = {
@@ -151,15 +151,12 @@ class ReleaseDialog(Dialog[None]):
         with Vertical():
             yield Static(f"Release {self._switch['level']} for {place}", classes="title")
             yield Static(f"engaged because: {self._switch['reason']}", markup=False)
-            yield Field(placeholder="why is it safe again?", id="reason")
+            yield LeadingField(placeholder="why is it safe again?", id="reason", leads_to="word")
             yield Field(placeholder="type RELEASE to let orders through again", id="word")
             yield Static("", classes="said", markup=False)
             yield Static("Enter in the last field releases · Esc leaves", classes="keys")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        if event.input.id == "reason":
-            self.query_one("#word").focus()
-            return
         reason = self.query_one("#reason", Input).value.strip()
         if event.value.strip() != "RELEASE":
             self.say("Nothing was released: type the word RELEASE.", bad=True)
