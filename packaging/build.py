@@ -1,6 +1,6 @@
 """Build brokergate as one program that needs no Python, with PyInstaller.
 
-    python3 packaging/build.py
+    python3 packaging/build.py [--folder]      --folder: that form of it only
 
 It makes in `dist/`:
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import platform
 import subprocess
 import sys
 import tarfile
@@ -30,41 +31,50 @@ PINS = dev.ROOT / "packaging" / "requirements-binary.txt"
 SPEC = dev.ROOT / "packaging" / "brokergate.spec"
 DIST = dev.ROOT / "dist"
 FOLDER = DIST / "brokergate"
+# Tells the spec which of the two to make.
+FORMS = "BROKERGATE_FORMS"
 
 
 def main(arguments: list[str]) -> int:
-    if arguments:
+    if arguments not in ([], ["--folder"]):
         print(__doc__)
         return 0 if arguments in (["-h"], ["--help"]) else 2
     dev.use_a_suitable_python()
     try:
-        build()
+        build(only_folder=bool(arguments))
     except dev.SetupError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
 
 
-def build() -> None:
+def build(*, only_folder: bool) -> None:
     python = build_environment().program("python")
-    when = commit_time()
+    began, when = time.monotonic(), commit_time()
+    # Files of another version would be tried and summed up with the new ones.
+    for old in DIST.glob(f"brokergate-*-linux-{platform.machine()}*"):
+        old.unlink()
     command = [python, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level", "WARN"]
     places = ["--distpath", str(DIST), "--workpath", str(dev.ROOT / "build")]
     # The same input should give the same bytes.
     environ = os.environ | {"PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": str(when)}
+    environ[FORMS] = "folder" if only_folder else "folder file"
     done = subprocess.run([*command, *places, str(SPEC)], env=environ, check=False)
     if done.returncode != 0:
         raise dev.SetupError("PyInstaller failed; what it said stands above.")
-    [one_file] = [
-        path
-        for path in DIST.glob(f"brokergate-{version(python)}-linux-*")
-        if not path.name.endswith(".gz")
-    ]
+    made = [FOLDER] if only_folder else [FOLDER, *files(python, when)]
+    for path in made:
+        dev.say(f"{size_of(path) / 1e6:7.1f} MB  {path.relative_to(dev.ROOT)}")
+    dev.say(f"Built in {time.monotonic() - began:.0f} s")
+
+
+def files(python: str, when: int) -> list[Path]:
+    """Pack the folder beside the one file, and write the sums of both; return both."""
+    [one_file] = DIST.glob(f"brokergate-{version(python)}-linux-*")
     packed = pack(one_file.with_name(one_file.name + ".tar.gz"), when)
     sums = "".join(f"{dev.digest_of(path)}  {path.name}\n" for path in (one_file, packed))
     (DIST / "SHA256SUMS").write_text(sums)
-    for path in (FOLDER, one_file, packed):
-        dev.say(f"{size_of(path) / 1e6:7.1f} MB  {path.relative_to(dev.ROOT)}")
+    return [one_file, packed]
 
 
 def build_environment() -> dev.Environment:

@@ -23,6 +23,7 @@ _COMMANDS = {
     "config": _Entry("gateway.cli.config", "Check the configuration; print its JSON Schema."),
     "console": _Entry("gateway.cli.console", "Watch and act: accounts, orders, kill switch."),
     "doctor": _Entry("gateway.cli.doctor", "Check the set-up and say what to mend."),
+    "health": _Entry("gateway.cli.health", "Whether the gateway answers at all."),
     "vault": _Entry("gateway.cli.vault", "Seal broker credentials; list which are set."),
     "login": _Entry("gateway.cli.login", "Log accounts in at their brokers."),
     "keys": _Entry("gateway.cli.keys", "Make, list and revoke API keys."),

@@ -16,6 +16,8 @@ from gateway import failpoints
 from tests.chaos.simulators import Place, Spec
 
 ROOT = Path(__file__).parents[2]
+# How `brokergate` is started; a test may put a built binary here.
+PROGRAM = [sys.executable, "-m", "gateway.cli.main"]
 _START_S = 60.0
 
 
@@ -86,7 +88,9 @@ class GatewayProcess:
 
     async def start(self, points: str = "") -> None:
         """Start it and return once it listens or has died. `points`: see `gateway.failpoints`."""
-        module = "tests.chaos.checkpoint" if points.startswith("checkpoint") else "gateway.cli.main"
+        program = PROGRAM
+        if points.startswith("checkpoint"):
+            program = [sys.executable, "-m", "tests.chaos.checkpoint"]
         environment = {
             **os.environ,
             "BROKERGATE_MASTER_KEY_FILE": str(self._key_file),
@@ -95,9 +99,7 @@ class GatewayProcess:
         }
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                module,
+                *program,
                 "serve",
                 "--config",
                 str(self._config),

@@ -16,6 +16,7 @@ COMMANDS = [
     "config schema",
     "console",
     "doctor",
+    "health",
     "vault set",
     "vault list",
     "vault rotate",

@@ -97,7 +97,7 @@ def sdk_python() -> str:
     return str(python)
 
 
-async def _drive(python: str, simulator: FyersSimulator, folder: Path) -> dict[str, Any]:
+async def drive(python: str, simulator: FyersSimulator, folder: Path) -> dict[str, Any]:
     script = Path(__file__).with_name("sdk_session.py")
     process = await asyncio.create_subprocess_exec(
         python,
@@ -127,7 +127,7 @@ async def _drive(python: str, simulator: FyersSimulator, folder: Path) -> dict[s
 async def test_official_sdk_logs_in_places_lists_modifies_and_cancels(
     sdk_python: str, simulator: FyersSimulator, tmp_path: Path
 ):
-    got = await _drive(sdk_python, simulator, tmp_path)
+    got = await drive(sdk_python, simulator, tmp_path)
 
     assert (["ok"], ["200"], ["a-state"]) == tuple(
         got["redirect"][name] for name in ("s", "code", "state")
@@ -187,7 +187,7 @@ async def test_official_sdk_logs_in_places_lists_modifies_and_cancels(
 async def test_our_parsers_read_what_the_official_sdk_was_told(
     sdk_python: str, simulator: FyersSimulator, tmp_path: Path
 ):
-    got = await _drive(sdk_python, simulator, tmp_path)
+    got = await drive(sdk_python, simulator, tmp_path)
 
     def told(name: str) -> Envelope:
         return envelope_of(answer_of(json.dumps(got[name])))

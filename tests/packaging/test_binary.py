@@ -1,20 +1,15 @@
 """The frozen program, asked for everything that is loaded by name or from a file.
 
-A module that PyInstaller overlooked is missed at run time only. `just build` builds the binaries
-and runs these tests; elsewhere BROKERGATE_BINARIES names the folder that holds them.
+A module that PyInstaller overlooked is missed at run time only.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
-import tempfile
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,49 +18,6 @@ import pytest
 from gateway.cli.main import _COMMANDS
 from tests.cli.conftest import ROOT, Program, read_until, stop
 from tests.cli.terminal import paint_until
-
-VARIABLE = "BROKERGATE_BINARIES"
-
-
-def binaries() -> dict[str, Path]:
-    """The folder's program and the one file, where they are to be tested."""
-    folder = os.environ.get(VARIABLE)
-    if not folder:
-        return {}
-    dist = ROOT / folder
-    [one_file] = [path for path in dist.glob("brokergate-*-linux-*") if path.suffix != ".gz"]
-    return {"folder": dist / "brokergate" / "brokergate", "file": one_file}
-
-
-@pytest.fixture(params=["folder", "file"])
-def binary(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
-    found = binaries()
-    if not found:
-        pytest.skip(f"{VARIABLE} names no folder: run `just build`")
-    monkeypatch.setattr("tests.cli.conftest.PROGRAM", [str(found[request.param])])
-    return found[request.param]
-
-
-@pytest.fixture
-def program(binary: Path) -> Iterator[Program]:
-    # Short, because a control socket's path may have 107 bytes and pytest's own are long.
-    folder = Path(tempfile.mkdtemp(prefix="bg-bin-"))
-    program = Program(folder)
-    # So that nothing can come from the source tree or from an interpreter.
-    program.environ["PATH"] = "/nowhere"
-    del program.environ["PYTHONPATH"]
-    try:
-        yield program
-    finally:
-        program.stop_all()
-        shutil.rmtree(folder)
-
-
-@pytest.fixture
-def home(program: Program) -> Program:
-    made = program.run("init", "--broker", "fyers", "--broker", "mstock", "--broker", "hdfc")
-    assert 0 == made.returncode, made.stderr
-    return program
 
 
 def get(url: str, key: str = "") -> tuple[int, bytes]:
@@ -102,6 +54,7 @@ def test_a_gateway_serves_makes_keys_and_stops_well(home: Program) -> None:
     key = home.json("keys", "create", "--name", "smoke", "--scope", "read")["key"]
 
     assert (200, b"ok\n") == get(f"{url}/livez")
+    assert "ok\n" == home.run("health", "--ready").stdout
     assert 401 == get(f"{url}/metrics")[0]
     status, figures = get(f"{url}/metrics", key)
     assert 200 == status
@@ -109,6 +62,7 @@ def test_a_gateway_serves_makes_keys_and_stops_well(home: Program) -> None:
     assert 404 == get(f"{url}/nowhere")[0]
     documented: Any = json.loads(get(f"{url}/openapi.json")[1])
     assert "/v1/orders" in documented["paths"]
+    assert b"<html" in get(f"{url}/docs")[1]
     assert 200 == get(f"{url}/v1/market/holidays", key)[0]
     assert 0 == home.run("audit", "verify").returncode
     assert 0 == stop(served, signal.SIGTERM)
