@@ -16,7 +16,9 @@ import msgspec
 import uvloop
 
 from benchmarks.bed import Bed
+from benchmarks.compare import compare, newest
 from benchmarks.day import run_day
+from benchmarks.killing import time_kills
 from benchmarks.machine import Cores, describe_machine, is_on_disk
 from benchmarks.plan import FULL, QUICK, Plan
 from benchmarks.report import METHOD, Report, as_markdown, budgets_of, result_of
@@ -38,6 +40,10 @@ def main() -> int:
             return 2
         report = uvloop.run(run(plan, Path(scratch), _say))
     report.quick = options.quick
+    before = newest(RESULTS)
+    if before is not None and not report.quick:
+        report.compared_with = f"{before['taken_at']}, commit {before['commit']}"
+        report.changes = compare(before, msgspec.to_builtins(report))
     text = as_markdown(report)
     print(f"\n{text}")
     folder = options.out or (None if options.quick else RESULTS)
@@ -55,6 +61,7 @@ async def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Report:
         async with Bed(plan, folder, cores, say) as bed:
             rounds = Rounds(plan, bed, cores, folder)
             samples = await rounds.run(say)
+            kills = await time_kills(plan, bed, rounds, say)
             day = await run_day(plan, bed, rounds, say)
             starts = await asyncio.to_thread(
                 time_starts, bed.server, folder, cores, plan.starts, say
@@ -72,9 +79,10 @@ async def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Report:
         plan=plan,
         proof=rounds.proof,
         results=results,
+        kills=kills,
         day=day,
         starts=starts,
-        budgets=budgets_of(results, day, starts),
+        budgets=budgets_of(results, kills, day, starts),
     )
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from benchmarks.direct import DirectCall
 from benchmarks.fleet import Fleet, Seat, direct_account
+from benchmarks.floor import Floor
 from benchmarks.machine import Cores
 from benchmarks.plan import BROKERS, INSTRUMENTS, PRICE, Plan
 from benchmarks.server import HOST, Server
@@ -24,23 +25,12 @@ _MASTERS_S = 300.0
 _SETTLED_S = 60.0
 
 
-class DirectCall:
-    """A broker's place request as the gateway sent it, the order's tag left open."""
-
-    def __init__(self, seat: Seat, request: bytes, tag: str) -> None:
-        parts = urlsplit(next(iter(seat.base_urls.values())))
-        self.host, self.port = parts.hostname or "", parts.port or 0
-        before, _, after = request.partition(tag.encode())
-        self._before, self._after = before, after
-
-    def message(self, tag: int) -> bytes:
-        return b"%s%015d%s" % (self._before, tag, self._after)
-
-
 class Bed:
     """Everything that listens. Use with `async with`.
 
     `per_second`: order messages per account and exchange, by broker, as the gateway allows.
+    `direct` and `floor`: the place request of each broker, straight to its simulator and by way of
+    nginx; the latter is empty where nginx is not installed.
     """
 
     def __init__(self, plan: Plan, folder: Path, cores: Cores, say: Callable[[str], None]) -> None:
@@ -52,6 +42,7 @@ class Bed:
         self.fleet = Fleet(plan, cores, folder / "simulators.log")
         self.per_second: dict[str, int] = {}
         self.direct: dict[str, DirectCall] = {}
+        self.floor: dict[str, DirectCall] = {}
         self.server: Server
         self.key = ""
 
@@ -97,7 +88,8 @@ class Bed:
         for broker, tap in taps.items():
             tag = await asyncio.to_thread(self._place_one, direct_account(broker))
             seat = self.fleet.seats[direct_account(broker)]
-            self.direct[broker] = DirectCall(seat, tap.request_with(tag), tag)
+            self.direct[broker] = DirectCall.recorded(seat, tap.request_with(tag), tag)
+        self.floor = self._stack.enter_context(Floor(self.direct, self._folder, self._cores)).calls
 
     def _accounts(self, taps: dict[str, Tap]) -> list[Any]:
         plugins = load_plugins()

@@ -1,26 +1,37 @@
-"""The load itself: closed loop, every latency kept, the gateway's and the direct calls alike."""
+"""The load itself: every latency kept, the gateway's and the direct calls alike.
+
+A closed loop begins an order when the one before was answered, so that a server that stands still
+is hardly ever asked. By the clock, orders begin when their time has come, and one that had to wait
+for a free connection has waited: its latency counts from when it was due.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 import msgspec
 
-from benchmarks.bed import Bed, DirectCall, order
+from benchmarks.bed import Bed, order
 from benchmarks.client import Answered, Connection
+from benchmarks.direct import DirectCall
 from benchmarks.machine import percentile
 from benchmarks.pacing import Rota, Window
 from benchmarks.plan import BROKERS, INSTRUMENTS, Scenario
 from benchmarks.server import HOST
 
 _PLACED = 200
-_FIRST_DIRECT_TAG = 9 * 10**14
+_CREATED = 201
+# By the clock is by chance too, the same for everybody: orders do not come in step.
+_SEED = 7
 
 Shot = Callable[[], Awaitable[list[Answered]]]
+# When an order was due, and all its answers.
+Timed = tuple[int, list[Answered]]
 
 
 class Piece(msgspec.Struct, kw_only=True):
@@ -62,9 +73,31 @@ class GatewayLoad:
                 connection = await Connection.open(HOST, self._bed.server.port)
                 stack.callback(connection.close)
                 shots.append(self._shot(connection, rota))
-            piece = await _fire(shots, orders, warm_up)
+            piece = await _fire(shots, orders, warm_up, scenario.per_second)
         piece.waited_s = rota.waited_s
         return piece
+
+    async def until_refused(self, scenario: Scenario) -> list[Answered]:
+        """Fire without a pause until each connection was refused once; return what was not."""
+        turns = self._turns(scenario)
+        rota = Rota([(self._head(names, at), self._rooms(names, at)) for names, at in turns])
+        accepted: list[Answered] = []
+
+        async def shooter(shot: Shot) -> None:
+            while True:
+                [answer] = await shot()
+                if answer.status != _CREATED:
+                    return
+                accepted.append(answer)
+
+        async with AsyncExitStack() as stack:
+            shots = []
+            for _ in range(scenario.concurrency):
+                connection = await Connection.open(HOST, self._bed.server.port)
+                stack.callback(connection.close)
+                shots.append(self._shot(connection, rota))
+            await asyncio.gather(*[shooter(shot) for shot in shots])
+        return accepted
 
     def _turns(self, scenario: Scenario) -> list[tuple[list[str], int]]:
         """List who gets an order when: all at once, or one broker's account after the other."""
@@ -98,9 +131,9 @@ class GatewayLoad:
 class DirectLoad:
     """The same orders straight to the simulators, on connections of the same kind."""
 
-    def __init__(self, direct: dict[str, DirectCall]) -> None:
+    def __init__(self, direct: dict[str, DirectCall], first_tag: int) -> None:
         self._direct = direct
-        self._tags = itertools.count(_FIRST_DIRECT_TAG)
+        self._tags = itertools.count(first_tag)
         self.placed = dict.fromkeys(direct, 0)
 
     async def run(self, scenario: Scenario, orders: int, warm_up: int) -> Piece:
@@ -114,7 +147,7 @@ class DirectLoad:
                     stack.callback(connection.close)
                     lines.append((broker, connection))
                 shots.append(self._all(lines) if scenario.legs > 1 else self._in_turn(lines))
-            piece = await _fire(shots, orders, warm_up)
+            piece = await _fire(shots, orders, warm_up, scenario.per_second)
         bad = next((answer for answer in piece.answers if answer.status != _PLACED), None)
         if bad is not None:
             raise RuntimeError(f"a direct call got HTTP {bad.status}: {bad.body[:500]!r}")
@@ -139,32 +172,59 @@ class DirectLoad:
         return connection.request(self._direct[broker].message(next(self._tags)))
 
 
-def latency_ms(answers: Sequence[Answered]) -> float:
-    """From the first byte written to the last answer whole."""
-    began = min(answer.began_ns for answer in answers)
-    return (max(answer.ended_ns for answer in answers) - began) / 1e6
-
-
-async def _fire(shots: Sequence[Shot], orders: int, warm_up: int) -> Piece:
-    """Keep every shooter busy until all orders were answered; the warm-up is not counted."""
-    results: list[list[Answered]] = []
-    numbers = iter(range(orders + warm_up))
-    began = 0.0
-
-    async def shooter(shot: Shot) -> None:
-        nonlocal began
-        for number in numbers:
-            if number == warm_up:
-                began = time.perf_counter()
-            results.append(await shot())
-
-    await asyncio.gather(*[shooter(shot) for shot in shots])
-    wall_s = time.perf_counter() - began
-    # Sorted by when they began, so that the first ones are the warm-up's at any concurrency.
-    results.sort(key=lambda result: result[0].began_ns)
+async def _fire(shots: Sequence[Shot], orders: int, warm_up: int, per_second: float) -> Piece:
+    """Fire until all orders were answered; the warm-up is not counted."""
+    timed = await (
+        _by_the_clock(shots, orders + warm_up, per_second)
+        if per_second
+        else _one_after_the_other(shots, orders + warm_up)
+    )
+    # Sorted by when they were due, so that the first ones are the warm-up's at any concurrency.
+    timed.sort(key=lambda one: one[0])
+    counted = timed[warm_up:]
+    ended_ns = max(answer.ended_ns for _, answers in counted for answer in answers)
     return Piece(
-        latencies_ms=[latency_ms(result) for result in results[warm_up:]],
-        answers=[answer for result in results for answer in result],
-        wall_s=wall_s,
+        latencies_ms=[
+            (max(answer.ended_ns for answer in answers) - due_ns) / 1e6
+            for due_ns, answers in counted
+        ],
+        answers=[answer for _, answers in timed for answer in answers],
+        wall_s=(ended_ns - counted[0][0]) / 1e9,
         waited_s=0.0,
     )
+
+
+async def _one_after_the_other(shots: Sequence[Shot], orders: int) -> list[Timed]:
+    """Keep every shooter busy. An order is due when its first byte is written."""
+    timed: list[Timed] = []
+    numbers = iter(range(orders))
+
+    async def shooter(shot: Shot) -> None:
+        for _ in numbers:
+            answers = await shot()
+            timed.append((min(answer.began_ns for answer in answers), answers))
+
+    await asyncio.gather(*[shooter(shot) for shot in shots])
+    return timed
+
+
+async def _by_the_clock(shots: Sequence[Shot], orders: int, per_second: float) -> list[Timed]:
+    """Begin orders at random moments, `per_second` of them on average."""
+    chance = random.Random(_SEED)
+    timed: list[Timed] = []
+    free: asyncio.Queue[Shot] = asyncio.Queue()
+    for shot in shots:
+        free.put_nowait(shot)
+
+    async def fire(due_ns: int) -> None:
+        shot = await free.get()
+        timed.append((due_ns, await shot()))
+        free.put_nowait(shot)
+
+    due_ns = time.perf_counter_ns()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(orders):
+            due_ns += int(chance.expovariate(per_second) * 1e9)
+            await asyncio.sleep(max(due_ns - time.perf_counter_ns(), 0) / 1e9)
+            group.create_task(fire(due_ns))
+    return timed

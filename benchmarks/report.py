@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from benchmarks.compare import Row
 from benchmarks.day import Day
+from benchmarks.killing import Kills
 from benchmarks.plan import Plan, Scenario
 from benchmarks.proof import Proof
 from benchmarks.rounds import Sample
@@ -23,6 +25,10 @@ METHOD = (
     "Overhead is gateway less direct of the same round, percentile by percentile; for three legs"
     " direct means all three at once. Over the slowest leg: order by order, latency less the"
     " largest timing.broker_ms of the answer.",
+    "nginx: the direct requests by way of a plain reverse proxy, one worker on the gateway's core,"
+    " connections kept open on both sides: what anything in between costs that does nothing.",
+    "By the clock: orders begin at random moments, so many a second on average, whatever became of"
+    " those before; latency counts from when one was due. The other scenarios are closed loops.",
     "Production settings: every order is journalled and synced before it is sent and once more"
     " after its answer. Orders per second are the adapters' own and enough accounts take turns;"
     " brokers' windows by the minute and longer are off, the API's quota per key is raised.",
@@ -41,6 +47,8 @@ class Result(msgspec.Struct, kw_only=True):
     quietest: Sample
     overhead_p50: float
     overhead_p99: float
+    floor_overhead_p50: float | None
+    floor_overhead_p99: float | None
     ratio_p50: float
     ratio_p99: float
     rounds: list[Sample]
@@ -77,35 +85,54 @@ class Report(msgspec.Struct, kw_only=True):
     plan: Plan
     proof: Proof
     results: list[Result]
+    kills: Kills
     day: Day
     starts: Starts
     budgets: list[Budget] = []
+    compared_with: str | None = None
+    changes: list[Row] = []
 
 
 def result_of(scenario: Scenario, rounds: list[Sample]) -> Result:
     def median(values: Iterable[float]) -> float:
         return round(statistics.median(values), 4)
 
+    def median_if_any(values: Iterable[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return median(known) if known else None
+
+    def over_direct(name: str) -> float | None:
+        return median_if_any(
+            None
+            if (floor := getattr(each, f"floor_{name}")) is None
+            else floor - getattr(each, f"direct_{name}")
+            for each in rounds
+        )
+
     fields = Sample.__struct_fields__
     return Result(
         scenario=scenario,
-        median=Sample(**{name: median(getattr(each, name) for each in rounds) for name in fields}),
+        median=Sample(
+            **{name: median_if_any(getattr(each, name) for each in rounds) for name in fields}  # type: ignore[arg-type]
+        ),
         quietest=min(rounds, key=lambda each: each.foreign),
         overhead_p50=median(each.gateway_p50 - each.direct_p50 for each in rounds),
         overhead_p99=median(each.gateway_p99 - each.direct_p99 for each in rounds),
+        floor_overhead_p50=over_direct("p50"),
+        floor_overhead_p99=over_direct("p99"),
         ratio_p50=median(each.gateway_p50 / each.direct_p50 for each in rounds),
         ratio_p99=median(each.gateway_p99 / each.direct_p99 for each in rounds),
         rounds=rounds,
     )
 
 
-def budgets_of(results: Sequence[Result], day: Day, starts: Starts) -> list[Budget]:
+def budgets_of(results: Sequence[Result], kills: Kills, day: Day, starts: Starts) -> list[Budget]:
     """Put the figures beside the budgets of design section 7 that are measured here."""
     budgets = []
     for result in results:
         scenario, median = result.scenario, result.median
         if scenario.concurrency > 1:
-            if scenario.legs == 1:
+            if scenario.legs == 1 and scenario.concurrency == 8:
                 budgets.append(
                     Budget(
                         what="sustained, concurrency 8",
@@ -119,9 +146,11 @@ def budgets_of(results: Sequence[Result], day: Day, starts: Starts) -> list[Budg
         elif scenario.legs == 1:
             what = f"overhead, {scenario.name}"
             budgets += _pair(what, (result.overhead_p50, 3, 2), (result.overhead_p99, 10, 8))
-        else:
+        elif scenario.legs == 3:
             what = "over the slowest of 3 legs"
             budgets += _pair(what, (median.over_legs_p50, 6, 4), (median.over_legs_p99, 15, 12))
+    what = "kill switch answered to last send"
+    budgets.append(Budget(what=what, unit="ms", measured=max(kills.last_send_max, 0), first=50))
     rows = f"{sum(day.master_rows.values()):,} master rows"
     what = f"memory after {day.orders:,} orders, {rows}"
     budgets.append(
@@ -155,9 +184,11 @@ def as_markdown(report: Report) -> str:
         " divided by its p50. CPU: the gateway's, background work included. Foreign: what other"
         " programs took of all cores.",
         _table(_budget_rows(report.budgets)),
+        _kill_words(report.kills),
         _day_words(report.day),
         _start_words(report.starts),
         _proof_words(report.proof),
+        *_change_parts(report),
         "## Method",
         "\n".join(f"- {line}" for line in report.method),
         f"- {report.plan.rounds} rounds, {report.plan.sets} accounts per broker.",
@@ -167,7 +198,8 @@ def as_markdown(report: Report) -> str:
 
 def _latency_rows(results: Sequence[Result]) -> list[list[str]]:
     head = [
-        "orders", "at once", "direct", "gateway", "x", "overhead p50 / p99",
+        "orders", "at once", "direct", "nginx", "gateway", "x", "nginx's overhead p50 / p99",
+        "overhead p50 / p99",
         "over slowest leg p50 / p99", "orders/s", "CPU ms/order", "one synced commit p50 / p99",
         "overhead in commits", "foreign", "quietest round: overhead p50 / p99",
     ]  # fmt: skip
@@ -177,10 +209,12 @@ def _latency_rows(results: Sequence[Result]) -> list[list[str]]:
         rows.append(
             [
                 result.scenario.name,
-                str(result.scenario.concurrency),
+                _at_once(result.scenario),
                 _ms(median.direct_p50, median.direct_p95, median.direct_p99),
+                _ms(median.floor_p50, median.floor_p95, median.floor_p99),
                 _ms(median.gateway_p50, median.gateway_p95, median.gateway_p99),
                 f"{result.ratio_p50:.1f} / {result.ratio_p99:.1f}",
+                _ms(result.floor_overhead_p50, result.floor_overhead_p99),
                 _ms(result.overhead_p50, result.overhead_p99),
                 _ms(median.over_legs_p50, median.over_legs_p99),
                 f"{median.orders_per_second:.0f}{_limited(median)}",
@@ -195,6 +229,11 @@ def _latency_rows(results: Sequence[Result]) -> list[list[str]]:
     return rows
 
 
+def _at_once(scenario: Scenario) -> str:
+    rate = f", {scenario.per_second:g}/s" if scenario.per_second else ""
+    return f"{scenario.concurrency}{rate}"
+
+
 def _limited(median: Sample) -> str:
     """Mark a throughput that the accounts' order limits held down, not the gateway."""
     return " (paced)" if median.waited_s > _PACED_S else ""
@@ -207,6 +246,16 @@ def _budget_rows(budgets: Sequence[Budget]) -> list[list[str]]:
         measured = f"{budget.measured:.2f} {budget.unit}"
         rows.append([budget.what, measured, f"{budget.first:g}", then, budget.verdict])
     return rows
+
+
+def _kill_words(kills: Kills) -> str:
+    return (
+        f"Kill switch, engaged {kills.times} times for everything while eight orders at once were"
+        f" being placed: answered after {_ms(kills.engaged_p50, kills.engaged_max)} ms (median /"
+        f" longest). The last order that a broker took came {kills.last_send_p50:.1f} ms after the"
+        f" answer at the median, {kills.last_send_max:.1f} ms at most (below zero: before it);"
+        f" {kills.on_the_wire} writes were listed as already on the wire."
+    )
 
 
 def _day_words(day: Day) -> str:
@@ -241,8 +290,19 @@ def _proof_words(proof: Proof) -> str:
     )
 
 
-def _ms(*values: float) -> str:
-    return " / ".join(f"{value:.2f}" for value in values)
+def _change_parts(report: Report) -> list[str]:
+    if not report.changes:
+        return []
+    rows = [["figure", "before", "now", "now / before"]]
+    for name, before, now, unit in report.changes:
+        ratio = f"{now / before:.2f}" if before else "-"
+        rows.append([name, f"{before:.2f} {unit}", f"{now:.2f} {unit}", ratio])
+    heading = f"## Beside the report of {report.compared_with}"
+    return [heading, _table(rows)]
+
+
+def _ms(*values: float | None) -> str:
+    return " / ".join("-" if value is None else f"{value:.2f}" for value in values)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

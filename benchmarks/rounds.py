@@ -17,10 +17,13 @@ from benchmarks.plan import Plan, Scenario
 from benchmarks.proof import Proof, journalled, order_in, prove
 
 P50, P95, P99 = 0.50, 0.95, 0.99
+_FIRST_DIRECT_TAG = 9 * 10**14
+_FIRST_FLOOR_TAG = 8 * 10**14
 
 
 class Sample(msgspec.Struct, kw_only=True):
-    """One scenario in one round. Milliseconds. `direct_*` and `gateway_*` are of the same minute.
+    """One scenario in one round. Milliseconds. `direct_*`, `floor_*` (by way of nginx, None without
+    it) and `gateway_*` are of the same minute.
 
     `over_legs_*`: latency less the slowest leg's time at its broker, order by order.
     `foreign`: share of all cores' time that other programs took meanwhile.
@@ -29,6 +32,9 @@ class Sample(msgspec.Struct, kw_only=True):
     direct_p50: float
     direct_p95: float
     direct_p99: float
+    floor_p50: float | None
+    floor_p95: float | None
+    floor_p99: float | None
     gateway_p50: float
     gateway_p95: float
     gateway_p99: float
@@ -51,7 +57,8 @@ class Rounds:
         self._cores = cores
         self._folder = folder
         self.gateway = GatewayLoad(bed, plan.sets)
-        self._direct = DirectLoad(bed.direct)
+        self._direct = DirectLoad(bed.direct, _FIRST_DIRECT_TAG)
+        self._floor = DirectLoad(bed.floor, _FIRST_FLOOR_TAG) if bed.floor else None
         self.proof = Proof()
         self._known: set[str] = set()
 
@@ -80,6 +87,9 @@ class Rounds:
         with self._cores.on(self._cores.server):
             commits = commit_times_ms(self._folder, self._plan.commits)
         direct = await self._direct.run(scenario, scenario.orders, scenario.warm_up)
+        floor = None
+        if self._floor is not None:
+            floor = await self._floor.run(scenario, scenario.orders, scenario.warm_up)
         server, ours = self._bed.server.pid, (self._bed.fleet.pid, os.getpid())
         began, busy, cpu, load = time.monotonic(), busy_s(), cpu_s([server]), cpu_s(ours)
         piece = await self.gateway.run(scenario, scenario.orders, scenario.warm_up)
@@ -93,6 +103,9 @@ class Rounds:
             direct_p50=direct.at(P50),
             direct_p95=direct.at(P95),
             direct_p99=direct.at(P99),
+            floor_p50=floor.at(P50) if floor else None,
+            floor_p95=floor.at(P95) if floor else None,
+            floor_p99=floor.at(P99) if floor else None,
             gateway_p50=piece.at(P50),
             gateway_p95=piece.at(P95),
             gateway_p99=piece.at(P99),

@@ -1,12 +1,14 @@
 """The benchmark's quick run: everything is measured once, and no time is judged."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+NGINX = shutil.which("nginx") or Path("/usr/sbin/nginx").exists()
 ROOT = Path(__file__).parents[2]
 
 
@@ -44,14 +46,21 @@ def test_every_scenario_is_measured_directly_and_through_the_gateway(report):
         (result["scenario"]["legs"], result["scenario"]["concurrency"])
         for result in report["results"]
     }
-    assert {(1, 1), (1, 8), (3, 1), (3, 8)} == scenarios
+    assert {(1, 1), (1, 4), (1, 8), (3, 1), (3, 8)} == scenarios
     for result in report["results"]:
         assert report["plan"]["rounds"] == len(result["rounds"])
         for sample in result["rounds"]:
-            for way in ("direct", "gateway"):
+            for way in ("direct", "gateway", *(["floor"] if NGINX else [])):
                 ranked = [sample[f"{way}_{name}"] for name in ("p50", "p95", "p99")]
                 assert 0 < ranked[0] <= ranked[1] <= ranked[2]
             assert 0 < sample["commit_p50"] <= sample["commit_p99"]
+
+
+def test_the_kill_switch_is_timed_and_nothing_is_sent_long_after_it(report):
+    kills = report["kills"]
+    assert report["plan"]["kills"] == kills["times"]
+    assert 0 < kills["engaged_p50"] <= kills["engaged_max"]
+    assert kills["last_send_p50"] <= kills["last_send_max"]
 
 
 def test_the_report_says_what_it_was_measured_on_and_how(report):
