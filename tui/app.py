@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, cast
 
+from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer, Static
 
-from tui.dialogs import Help, KillDialog, LoginDialog
 from tui.dialogs.base import Dialog
 from tui.feed import Feed
 from tui.header import Header
+from tui.keyline import KeyLine, Typed
 from tui.link import Gateway, Where
 from tui.model import Model
 from tui.panel import Grid
-from tui.views import VIEWS, View
+from tui.views import PLACES, View, tabs_words
 
 THEMES = {"dark": "textual-dark", "light": "textual-light"}
 _LOGGED_OUT = ("missing", "expired", "refused", "otp_required", "redirect_required", "parked")
@@ -44,12 +45,12 @@ class Console(App[None]):
             Binding(
                 str(number),
                 f"view({number})",
-                view.label,
+                label,
                 show=False,
-                id=f"view.{view.label.lower()}",
-                tooltip=f"Show: {view.label}",
+                id=f"view.{label.lower()}",
+                tooltip=f"Show: {label}",
             )
-            for number, view in enumerate(VIEWS, 1)
+            for number, label in enumerate(PLACES, 1)
         ),
         Binding("r", "refresh", "Refresh", show=False, id="refresh", tooltip="Read again now"),
         Binding("t", "theme", "Theme", show=False, id="theme", tooltip="Light or dark"),
@@ -85,28 +86,41 @@ class Console(App[None]):
         self.gateway = Gateway(where)
         self.model = Model(read_only=read_only)
         self.feed = Feed(self.gateway, self.model, self._wanted, self._changed)
+        self.keyline = KeyLine(self, super().on_event)
         self.theme = THEMES[theme]
         self._keys = keys or {}
 
     def compose(self) -> ComposeResult:
+        first, load = next(iter(PLACES.items()))
         yield Header(str(self.gateway.where))
-        yield Static("", id="tabs", markup=False)
-        with ContentSwitcher(initial=_view_id(VIEWS[0])):
-            for view in VIEWS:
-                yield view(id=_view_id(view))
+        yield Static(tabs_words(1), id="tabs", markup=False)
+        with ContentSwitcher(initial=_view_id(first)):
+            yield load()(id=_view_id(first))
         yield Footer(show_command_palette=False)
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         self.set_keymap(self._keys)
         self.run_worker(self.feed.run(), group="feed")
+        self.run_worker(self.keyline.run(), group="keys")
         self.set_interval(1.0, self._tick)
-        self.action_view(1)
+        await self.action_view(1)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, Typed) and not event.is_forwarded:
+            self.keyline.put(event)
+        else:
+            await super().on_event(event)
 
     @property
     def view(self) -> View:
         """The view in front."""
         switcher = self.screen_stack[0].query_one(ContentSwitcher)
         return cast(View, switcher.visible_content)
+
+    @property
+    def kill_keys(self) -> list[str]:
+        """The kill switch's keys, which nothing may hold back, drop or type into a field."""
+        return self._keys.get("kill.open", "exclamation_mark").split(",")
 
     def allowed(self, scope: str) -> bool:
         """Whether this console may do that; where not, the person is told why."""
@@ -122,6 +136,8 @@ class Console(App[None]):
         return False
 
     def log_in(self, accounts: list[str], *, renew: bool) -> None:
+        from tui.dialogs.login import LoginDialog
+
         if self.allowed("login"):
             self.push_screen(LoginDialog(accounts, renew=renew))
 
@@ -135,17 +151,20 @@ class Console(App[None]):
             self.notify("Every account is logged in")
 
     def action_kill(self) -> None:
+        from tui.dialogs.kill import KillDialog
+
         if not any(isinstance(screen, KillDialog) for screen in self.screen_stack):
             self.push_screen(KillDialog())
 
-    def action_view(self, number: int) -> None:
+    async def action_view(self, number: int) -> None:
+        """Bring a view to the front; one that was never looked at is made now."""
         base = self.screen_stack[0]
-        base.query_one(ContentSwitcher).current = _view_id(VIEWS[number - 1])
-        tabs = " ".join(
-            f"[{place} {view.label}]" if place == number else f"{place} {view.label}"
-            for place, view in enumerate(VIEWS, 1)
-        )
-        base.query_one("#tabs", Static).update(tabs)
+        label = list(PLACES)[number - 1]
+        switcher = base.query_one(ContentSwitcher)
+        if not switcher.query(f"#{_view_id(label)}"):
+            await switcher.add_content(PLACES[label]()(id=_view_id(label)))
+        switcher.current = _view_id(label)
+        base.query_one("#tabs", Static).update(tabs_words(number))
         view = self.view
         view.show(self.model)
         view.opened()
@@ -163,6 +182,8 @@ class Console(App[None]):
         self._changed(set())
 
     def action_help(self) -> None:
+        from tui.dialogs.help import Help
+
         groups = [
             ("Everywhere", _bindings(type(self))),
             (self.view.label, _bindings(type(self.view))),
@@ -186,13 +207,14 @@ class Console(App[None]):
         return self.view.wants
 
     def _changed(self, names: set[str]) -> None:
-        base = self.screen_stack[0]
-        if not base.query(Header):  # on the way out
+        base = next(iter(self.screen_stack), None)
+        if base is None or not base.query(Header):  # on the way out
             return
         base.query_one(Header).show(self.model)
         self.view.show(self.model)
         for screen in self.screen_stack:
-            if isinstance(screen, Dialog) and screen.query(".said"):
+            if isinstance(screen, Dialog) and screen.query(".gone"):  # it is mounted
+                screen.show_link(self.model)
                 screen.show(self.model)
 
     def _tick(self) -> None:
@@ -201,8 +223,8 @@ class Console(App[None]):
             self._changed(set())
 
 
-def _view_id(view: type[View]) -> str:
-    return view.label.lower().replace(" ", "-")
+def _view_id(label: str) -> str:
+    return label.lower()
 
 
 def _bindings(owner: type) -> list[Binding]:

@@ -21,6 +21,7 @@ QUESTIONS = {
     "positions": "/v1/positions",
     "holdings": "/v1/holdings",
     "funds": "/v1/funds",
+    "keys": "/v1/keys",
 }
 _ALWAYS = ("accounts", "kill", "unresolved")
 _TOUCHED = {

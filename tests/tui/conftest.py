@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,7 +24,10 @@ class Desk:
         self._pilot = pilot
 
     async def keys(self, *keys: str) -> None:
+        await self.until(lambda: time.monotonic() >= self._seen_from(), "time to read it")
         await self._pilot.press(*keys)
+        await self._pilot.pause()
+        await self.app.keyline.idle()
         await self._pilot.pause()
 
     async def type(self, text: str) -> None:
@@ -34,6 +38,9 @@ class Desk:
         for key in keys:
             self.app.post_message(events.Key(key, key if len(key) == 1 else None))
 
+    def _seen_from(self) -> float:
+        return getattr(self.app.screen, "seen_from", 0.0)
+
     @property
     def screen(self) -> str:
         strips = self.app.screen._compositor.render_strips()
@@ -41,7 +48,8 @@ class Desk:
 
     async def until(self, holds: Callable[[], Any], what: str = "") -> None:
         """Wait, bounded, until something is so."""
-        for _ in range(250):
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
             await self._pilot.pause()
             if holds():
                 return

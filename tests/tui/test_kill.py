@@ -32,14 +32,34 @@ async def test_two_keys_stop_everything_and_release_is_typed(tmp_path):
 async def test_keys_that_arrive_in_one_bunch_reach_the_fields_they_were_typed_for(tmp_path):
     async with Rig(tmp_path / "data", brokers=("hdfc",)) as rig, console(rig) as desk:
         await desk.sees("● connected")
-        await desk.keys("exclamation_mark", "enter")
-        await desk.sees("■ KILL SWITCH ENGAGED")
-        await desk.keys("x")
-        await desk.sees("type RELEASE")
-        desk.bunch(*"allgood", "enter", *"RELEASE", "enter")
+        desk.bunch("exclamation_mark", "enter")
+        await desk.sees("■ KILL SWITCH ENGAGED", "1 ■ HALT_NEW")
+        desk.bunch("x", *"allgood", "enter", *"RELEASE", "enter")
         await desk.sees("Nothing is engaged")
         audit = (await rig.call("GET", "/v1/audit?kind=kill")).json
         assert "allgood" == audit["rows"][-1]["body"]["reason"], audit
+
+
+async def test_a_question_is_not_answered_by_keys_pressed_before_it_could_be_read(tmp_path):
+    async with Rig(tmp_path / "data", brokers=("hdfc",)) as rig, console(rig) as desk:
+        await desk.sees("● connected")
+        desk.bunch("exclamation_mark", "down", "down", "enter", "tab", "enter")
+        await desk.sees("Close positions?")
+        await desk.app.keyline.idle()
+        assert "Close positions?" in desk.screen
+        assert not (await rig.call("GET", "/v1/kill-switch")).json["engaged"]
+        await desk.keys("escape")
+        await desk.until(lambda: "Close positions?" not in desk.screen)
+
+
+async def test_the_scope_that_was_chosen_stays_when_the_list_of_scopes_changes(tmp_path):
+    async with Rig(tmp_path / "data", brokers=("hdfc", "fyers")) as rig, console(rig) as desk:
+        await desk.sees("● connected", "fyers-main", "hdfc-main")
+        await desk.keys("exclamation_mark", *["right"] * 4)
+        await desk.sees("◀ broker hdfc ▶")
+        desk.app.model.reading("accounts").value["accounts"].pop(0)
+        desk.app.screen.show(desk.app.model)
+        await desk.sees("◀ broker hdfc ▶")
 
 
 async def test_cancels_of_one_account_are_followed_until_they_are_done(tmp_path):

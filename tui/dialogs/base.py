@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.link import Answer, NoAnswer, Problem, Unreachable
 from tui.model import Model
+from tui.words import seconds
 
 if TYPE_CHECKING:
     from tui.app import Console
@@ -19,7 +22,12 @@ T = TypeVar("T")
 
 
 class Dialog(ModalScreen[T]):
-    """A box over the view. Its `.said` line tells how the last call ended."""
+    """A box over the view. Its `.said` line tells how the last call ended.
+
+    `seen_from`: keys pressed before that moment were meant for something else and are dropped.
+    """
+
+    seen_from = 0.0
 
     DEFAULT_CSS = """
     Dialog { align: center middle; }
@@ -30,6 +38,8 @@ class Dialog(ModalScreen[T]):
     Dialog .title { text-style: bold; }
     Dialog .said { height: auto; }
     Dialog .said.bad { background: $error; color: white; }
+    Dialog .gone { display: none; background: $warning; color: $background; height: auto; }
+    Dialog .gone.told { display: block; }
     Dialog .keys { color: $text-muted; height: auto; }
     Dialog Input { height: 3; }
     Dialog Horizontal { height: auto; }
@@ -42,6 +52,18 @@ class Dialog(ModalScreen[T]):
     @property
     def console(self) -> Console:
         return cast("Console", self.app)
+
+    def on_mount(self) -> None:
+        self.query_one(Vertical).mount(Static("", classes="gone", markup=False), before=0)
+        self.show_link(self.console.model)
+
+    def show_link(self, model: Model) -> None:
+        """Say in here too that the gateway is gone: the header may be covered."""
+        for line in self.query(".gone").results(Static):
+            line.set_class(model.gone_since is not None, "told")
+            if model.gone_since is not None:
+                gone = seconds(time.monotonic() - model.gone_since)
+                line.update(f"! The gateway is gone for {gone}: what stands here is older")
 
     def show(self, model: Model) -> None:
         """Draw what the model now says; a dialog that follows nothing leaves it."""

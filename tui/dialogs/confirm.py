@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,9 +13,12 @@ from textual.widgets import Button, Static
 
 from tui.dialogs.base import Dialog
 
+# Nobody has read a question sooner: what is pressed until then was on its way before it was asked.
+_READ_S = 0.25
+
 
 class Confirm(Dialog[bool]):
-    """Answers True only if the named button was chosen."""
+    """Answers True only if the named button was chosen, by keys pressed after it could be read."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "app.focus_previous", "Left", show=False, id="dialog.left"),
@@ -25,6 +30,7 @@ class Confirm(Dialog[bool]):
         self._title = title
         self._lines = lines
         self._verb = verb
+        self.seen_from = math.inf
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -37,6 +43,7 @@ class Confirm(Dialog[bool]):
 
     def on_mount(self) -> None:
         self.query_one("#cancel").focus()
+        self.seen_from = time.monotonic() + _READ_S
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "go")

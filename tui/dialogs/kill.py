@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from tui.dialogs.base import Dialog
 from tui.dialogs.confirm import Confirm
-from tui.field import Field, LeadingField
+from tui.field import Field
 from tui.model import Model
 
 LEVELS = {
@@ -31,6 +31,9 @@ class _Scope(NamedTuple):
         return "everything" if self.target is None else f"{self.scope} {self.target}"
 
 
+_EVERYTHING = _Scope("global", None)
+
+
 class KillDialog(Dialog[None]):
     """Open from anywhere. HALT_NEW for everything is chosen already: Enter stops it all."""
 
@@ -47,7 +50,7 @@ class KillDialog(Dialog[None]):
     def __init__(self) -> None:
         super().__init__()
         self._level = list(LEVELS).index("HALT_NEW")
-        self._place = 0
+        self._scope = _EVERYTHING
         self._busy = False
 
     def compose(self) -> ComposeResult:
@@ -62,22 +65,21 @@ class KillDialog(Dialog[None]):
             )
 
     def on_mount(self) -> None:
-        self.console.feed.want("kill")
+        self.console.feed.want("kill", "orders", "keys")
         self.set_interval(1.0, self._watch)
         self.show(self.console.model)
 
     def show(self, model: Model) -> None:
         """Draw what may be chosen, what is engaged, and how far its cancels are."""
-        scopes = _scopes(model)
-        self._place %= len(scopes)
+        scopes = self._scopes(model)
         text = Text()
         for place, (level, words) in enumerate(LEVELS.items()):
             chosen = place == self._level
             text.append(f"{'▶' if chosen else ' '} {level:<12}", "bold reverse" if chosen else "")
             text.append(f" {words}\n")
         text.append("for ")
-        text.append(f"◀ {scopes[self._place]} ▶", "bold reverse")
-        text.append(f"  ({self._place + 1} of {len(scopes)})")
+        text.append(f"◀ {self._words_of(self._scope)} ▶", "bold reverse")
+        text.append(f"  ({scopes.index(self._scope) + 1} of {len(scopes)})")
         self.query_one("#choice", Static).update(text)
         self.query_one("#engaged", Static).update(progress_words(model.kill))
 
@@ -86,16 +88,28 @@ class KillDialog(Dialog[None]):
         self.show(self.console.model)
 
     def action_scope(self, step: int) -> None:
-        self._place += step
+        scopes = self._scopes(self.console.model)
+        self._scope = scopes[(scopes.index(self._scope) + step) % len(scopes)]
         self.show(self.console.model)
 
     def action_engage(self) -> None:
         if self._busy or not self.console.allowed("trade"):
             return
         level = list(LEVELS)[self._level]
-        place = _scopes(self.console.model)[self._place]
         self._busy = True
-        self.run_worker(self._engage(level, place), exit_on_error=True)
+        self.run_worker(self._engage(level, self._scope), exit_on_error=True)
+
+    def _scopes(self, model: Model) -> list[_Scope]:
+        """What can be chosen; the choice itself stays, whatever else comes and goes."""
+        scopes = _scopes(model)
+        return scopes if self._scope in scopes else [*scopes, self._scope]
+
+    def _words_of(self, place: _Scope) -> str:
+        if place.scope != "key":
+            return str(place)
+        keys = self.console.model.value("keys", "keys")
+        name = next((row["name"] for row in keys if row["id"] == place.target), "")
+        return f"key {name} {place.target}".replace("  ", " ")
 
     async def _engage(self, level: str, place: _Scope) -> None:
         try:
@@ -151,12 +165,15 @@ class ReleaseDialog(Dialog[None]):
         with Vertical():
             yield Static(f"Release {self._switch['level']} for {place}", classes="title")
             yield Static(f"engaged because: {self._switch['reason']}", markup=False)
-            yield LeadingField(placeholder="why is it safe again?", id="reason", leads_to="word")
+            yield Field(placeholder="why is it safe again?", id="reason")
             yield Field(placeholder="type RELEASE to let orders through again", id="word")
             yield Static("", classes="said", markup=False)
             yield Static("Enter in the last field releases · Esc leaves", classes="keys")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.input.id == "reason":
+            self.query_one("#word").focus()
+            return
         reason = self.query_one("#reason", Input).value.strip()
         if event.value.strip() != "RELEASE":
             self.say("Nothing was released: type the word RELEASE.", bad=True)
@@ -214,8 +231,9 @@ def _scopes(model: Model) -> list[_Scope]:
     brokers = sorted({row["broker"] for row in accounts})
     strategies = {row.get("strategy") for row in model.value("orders", "orders")} - {None}
     return [
-        _Scope("global", None),
+        _EVERYTHING,
         *(_Scope("account", row["account"]) for row in accounts),
         *(_Scope("broker", broker) for broker in brokers),
         *(_Scope("strategy", str(strategy)) for strategy in sorted(map(str, strategies))),
+        *(_Scope("key", row["id"]) for row in model.value("keys", "keys")),
     ]

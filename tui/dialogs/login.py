@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -39,7 +40,8 @@ class LoginDialog(Dialog[None]):
         self._ends = dict.fromkeys(accounts, "")
         self._at = ""
         self._step: dict[str, Any] = {}
-        self._typed: asyncio.Queue[str | None] = asyncio.Queue()
+        # What the question that stands waits for; None while no question stands.
+        self._asked: asyncio.Future[str | None] | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -61,10 +63,15 @@ class LoginDialog(Dialog[None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         answer = event.value.strip()
         if answer or self._step.get("state") == "parked":
-            self._typed.put_nowait(answer)
+            self._hand_in(answer)
 
     def action_skip(self) -> None:
-        self._typed.put_nowait(None)
+        self._hand_in(None)
+
+    def _hand_in(self, answer: str | None) -> None:
+        """Answer the question that stands, once; what comes when none does answers nothing."""
+        if self._asked is not None and not self._asked.done():
+            self._asked.set_result(answer)
 
     def action_copy(self) -> None:
         if url := self._step.get("login_url"):
@@ -93,8 +100,7 @@ class LoginDialog(Dialog[None]):
         base = f"/v1/sessions/{segment(account)}"
         step = await self._call(f"{base}/login", {"renew": self._renew})
         while step is not None and step["state"] not in _OVER:
-            self._show_step(step)
-            answer = await self._typed.get()
+            answer = await self._answer_to(step)
             if answer is None:
                 return "– skipped"
             if step["state"] == "otp_required":
@@ -134,16 +140,27 @@ class LoginDialog(Dialog[None]):
             self._step.update(step)
             self.say("Another code is on its way.")
 
+    async def _answer_to(self, step: dict[str, Any]) -> str | None:
+        """Ask the person. What was typed before the question stood was for another one."""
+        self._show_step(step)
+        self._asked = asyncio.get_running_loop().create_future()
+        self.seen_from = time.monotonic()
+        answer = await self._asked
+        self._asked = None
+        self.query_one("#answer").disabled = True
+        return answer
+
     def _show_step(self, step: dict[str, Any]) -> None:
         self._step = step
         answer = self.query_one("#answer", Input)
+        answer.disabled = False
         answer.value = ""
         answer.placeholder = {
             "otp_required": "one-time password",
             "redirect_required": "paste the address that the browser ended on",
         }.get(step["state"], "Enter confirms that it was you")
         answer.display = True
-        answer.focus()
+        self.set_focus(answer)
         self._draw()
 
     def _draw(self) -> None:

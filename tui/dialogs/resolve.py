@@ -10,7 +10,7 @@ from textual.widgets import Input, Static
 
 from tui.dialogs.base import Dialog
 from tui.dialogs.confirm import Confirm
-from tui.field import Field, LeadingField
+from tui.field import Field
 from tui.link.api import segment
 
 
@@ -32,12 +32,7 @@ class ResolveDialog(Dialog[None]):
             if self._action == "adopt":
                 only = suspects[0]["broker_order_id"] if len(suspects) == 1 else ""
                 yield Static("\n".join(map(suspect_words, suspects)), markup=False)
-                yield LeadingField(
-                    only,
-                    placeholder=f"order id at {leg['broker']}",
-                    id="order",
-                    leads_to="reason",
-                )
+                yield Field(only, placeholder=f"order id at {leg['broker']}", id="order")
             else:
                 yield Static(
                     "Final, and on your word: an order that exists after all is followed by"
@@ -48,6 +43,9 @@ class ResolveDialog(Dialog[None]):
             yield Static("Enter in the reason goes on · Esc leaves", classes="keys")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.input.id == "order":
+            self.query_one("#reason").focus()
+            return
         body = {"action": self._action, "reason": event.value.strip()}
         if not 3 <= len(body["reason"]) <= 500:
             self.say("Type a reason of 3 to 500 characters.", bad=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
@@ -18,6 +20,7 @@ from tui.link import Gateway, NoAnswer, Problem, Unreachable
 from tui.words import shown
 
 _PAUSE_S = 0.4
+_WIDTH = 150
 _FIELDS = {
     "instrument": "instrument, e.g. NSE:SBIN",
     "accounts": "accounts or @groups, by commas",
@@ -31,11 +34,12 @@ _FIELDS = {
 
 
 class Contracts(Suggester):
-    """Completes an instrument from the gateway's search."""
+    """Completes an instrument from the gateway's search; `found` hears of all that matches."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        super().__init__(use_cache=True, case_sensitive=False)
+    def __init__(self, gateway: Gateway, found: Callable[[list[dict[str, Any]]], None]) -> None:
+        super().__init__(use_cache=False, case_sensitive=False)
         self._gateway = gateway
+        self._found = found
 
     async def get_suggestion(self, value: str) -> str | None:
         exchange, colon, symbol = value.upper().partition(":")
@@ -44,11 +48,13 @@ class Contracts(Suggester):
             query["exchange"] = exchange
         if len(query["query"]) < 2:
             return None
+        await asyncio.sleep(_PAUSE_S / 2)
         try:
-            found = await self._gateway.get("/v1/instruments", query)
+            answer = await self._gateway.get("/v1/instruments", query)
         except (Problem, Unreachable, NoAnswer):
             return None
-        names = [str(row["instrument"]) for row in found["instruments"]]
+        self._found(answer["instruments"])
+        names = [str(row["instrument"]) for row in answer["instruments"]]
         return next((name for name in names if name.startswith(value.upper())), None)
 
 
@@ -57,17 +63,23 @@ class TicketDialog(Dialog[None]):
 
     DEFAULT_CSS = """
     TicketDialog Horizontal Input { width: 1fr; }
+    TicketDialog #found { color: $text-muted; }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f2", "take", "Take", id="ticket.take", tooltip="Take the first match"),
+    ]
 
     def __init__(self) -> None:
         super().__init__()
         self._key = f"console-{secrets.token_hex(12)}"
         self._placed_body: dict[str, Any] | None = None
+        self._matches: list[str] = []
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static("New order", classes="title")
-            yield self._field("instrument", Contracts(self.console.gateway))
+            yield self._field("instrument", Contracts(self.console.gateway, self._found))
+            yield Static("", id="found", markup=False)
             yield self._field("accounts")
             with Horizontal():
                 yield self._field("side")
@@ -79,13 +91,29 @@ class TicketDialog(Dialog[None]):
                 yield self._field("trigger_price")
             yield Static("", id="check", markup=False)
             yield Static("", classes="said", markup=False)
-            yield Static("Tab moves · → completes · Enter goes on to a question", classes="keys")
+            yield Static(
+                "Tab moves · → completes · F2 takes the first match · Enter asks before it places",
+                classes="keys",
+            )
 
     def _field(self, name: str, suggester: Suggester | None = None) -> Field:
         return Field(placeholder=_FIELDS[name], id=name, suggester=suggester)
 
     def on_input_changed(self) -> None:
         self.run_worker(self._check(), group="check", exclusive=True)
+
+    def action_take(self) -> None:
+        """Take the best match of the search as the instrument."""
+        if self._matches:
+            field = self.query_one("#instrument", Input)
+            field.value = self._matches[0]
+            field.cursor_position = len(field.value)
+
+    def _found(self, rows: list[dict[str, Any]]) -> None:
+        self._matches = [str(row["instrument"]) for row in rows]
+        shown_rows = [f"{row['instrument']} {row['name'] or ''}".strip() for row in rows[:3]]
+        words = " · ".join(shown_rows) or "no contract matches"
+        self.query_one("#found", Static).update(words[:_WIDTH])
 
     def on_input_submitted(self) -> None:
         self.run_worker(self._place(), group="place", exclusive=True)
@@ -106,26 +134,34 @@ class TicketDialog(Dialog[None]):
     async def _check(self) -> None:
         """Ask the gateway what it thinks; the newest typing replaces a question that waits."""
         await asyncio.sleep(_PAUSE_S)
-        check = self.query_one("#check", Static)
-        body = self.body()
+        self.query_one("#check", Static).update(await self._checked(self.body()))
+
+    async def _checked(self, body: dict[str, Any]) -> str:
         missing = [name for name in list(_FIELDS)[:6] if name not in body]
         if missing:
-            check.update(f"… missing: {', '.join(missing)}")
-            return
+            return f"… missing: {', '.join(missing)}"
         try:
             answer = await self.console.gateway.ask("POST", "/v1/orders/validate", body)
-            check.update(validation_words(answer.body))
         except (Problem, Unreachable, NoAnswer) as error:
-            check.update(f"✗ {error}")
+            return f"✗ {error}"
+        return validation_words(answer.body)
 
     async def _place(self) -> None:
+        # Checked again as it is now: what stands below may tell of what was typed before.
         body = self.body()
+        self.say("… checking")
+        check = await self._checked(body)
+        self.query_one("#check", Static).update(check)
+        if "✓" not in check:
+            self.say("✗ Not asked: no account would take it as it is", bad=True)
+            return
+        self.say("")
         lines = [
             f"{body.get('side', '?')} {body.get('quantity', '?')} {body.get('instrument', '?')}",
             f"{body.get('order_type', '?')} {body.get('price', '')} {body.get('product', '?')}"
             + (f" trigger {body['trigger_price']}" if "trigger_price" in body else ""),
             *self._account_lines(body),
-            str(self.query_one("#check", Static).content),
+            check,
         ]
         if not await self.app.push_screen_wait(Confirm("Place this order?", lines, "Place it")):
             return
