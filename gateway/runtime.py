@@ -280,6 +280,7 @@ class Gateway:
                 self.sessions,
                 self.kill,
                 instruments.by_broker,
+                lambda: self.orders.stopping,
             ).routes(),
             *instruments.routes(),
             *LimitRoutes(self.limits, self.accounts, self.prechecks.ledger_of).routes(),

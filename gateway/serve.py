@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Mapping
 
 from adapters.sdk.interface import AdapterPlugin
+from gateway.activation import take_socket
 from gateway.api.server import ApiServer, Listen, assert_port_free
 from gateway.config import Settings
 from gateway.memory import keep_small
@@ -21,6 +22,11 @@ log = logging.getLogger(__name__)
 
 OnReady = Callable[[Gateway], None]
 
+# Longer than a broker may take to answer an order, so that stopping leaves few of them in doubt.
+_FINISH_S = 12.0
+# For answers on their way to their clients.
+_HANG_UP_S = 3.0
+
 
 def run(
     settings: Settings,
@@ -31,15 +37,17 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT, on uvloop where it is installed.
 
-    Raises: `DataDirLocked`, `PortTaken`, `WrongMasterKey`, and what opening the store raises;
-    all of them before anything listens.
+    Raises: `DataDirLocked`, `PortTaken`, `WrongSocket`, `WrongMasterKey`, and what opening the
+    store raises; all of them before anything listens.
     """
     import uvloop
 
     keep_small()
-    assert_port_free(settings.server.host, settings.server.port)
+    fd = take_socket(settings.server.host, settings.server.port)
+    if fd is None:
+        assert_port_free(settings.server.host, settings.server.port)
     with DataDirLock(data_dir_of(settings)):
-        uvloop.run(serve(settings, plugins, keyring, on_ready=on_ready))
+        uvloop.run(serve(settings, plugins, keyring, on_ready=on_ready, fd=fd))
 
 
 async def serve(
@@ -49,8 +57,13 @@ async def serve(
     *,
     stop: asyncio.Event | None = None,
     on_ready: OnReady | None = None,
+    fd: int | None = None,
 ) -> None:
-    """Serve on the running loop until `stop` is set or a signal comes. The lock is the caller's."""
+    """Serve on the running loop until `stop` is set or a signal comes. The lock is the caller's.
+
+    Then nothing new is taken, what is on the wire gets its answer or is journalled as unknown,
+    and whoever waits for it hears so; only then the listeners close. `fd`: see `Listen`.
+    """
     stop = stop or asyncio.Event()
     _stop_on_signals(stop)
     gateway = Gateway(settings, plugins, keyring)
@@ -68,6 +81,7 @@ async def serve(
                 cert=server.tls.cert,
                 key=server.tls.key,
                 client_ca=server.tls.client_ca,
+                fd=fd,
             ),
             settings.data_dir,
         )
@@ -81,15 +95,28 @@ async def serve(
             manager.ready()
         await _first(stopping, serving)
         if not serving.done():
-            log.info("stopping")
-            manager.stopping()
-            gateway.feed.close()
-            api.stop()
-        await serving
+            await _end(gateway, api, serving, manager)
+        if not serving.cancelled():
+            await serving
         stopping.cancel()
     finally:
         await gateway.stop()
         beating.cancel()
+
+
+async def _end(
+    gateway: Gateway, api: ApiServer, serving: asyncio.Task[None], manager: ServiceManager
+) -> None:
+    log.info("stopping")
+    manager.stopping()
+    await gateway.orders.finish(_FINISH_S)
+    gateway.feed.close()
+    api.stop()
+    await asyncio.wait({serving}, timeout=_HANG_UP_S)
+    if not serving.done():
+        log.warning("hanging up on requests that still wait")
+        serving.cancel()
+        await asyncio.wait({serving})
 
 
 async def _first(*tasks: asyncio.Task[object] | asyncio.Task[None] | asyncio.Task[bool]) -> None:

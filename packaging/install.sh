@@ -23,7 +23,9 @@ owner=brokergate
 
 [ "$(id -u)" = 0 ] || die "run it as root: sudo $0"
 [ -x "$program/brokergate" ] || die "$program holds no brokergate; unpack the archive, or name its folder"
-[ -f "$here/brokergate.service" ] || die "brokergate.service is missing beside $0"
+for unit in brokergate.service brokergate.socket; do
+    [ -f "$here/$unit" ] || die "$unit is missing beside $0"
+done
 "$program/brokergate" version >/dev/null || die "$program/brokergate does not run on this machine"
 
 [ -e /etc/ssl/certs/ca-certificates.crt ] ||
@@ -81,8 +83,9 @@ if [ ! -e "$settings/master.key" ]; then
 fi
 
 mkdir -p "$units"
-install -m 0644 "$here/brokergate.service" "$units/brokergate.service"
-[ -n "${DESTDIR:-}" ] || systemctl daemon-reload
+install -m 0644 "$here/brokergate.service" "$here/brokergate.socket" "$units/"
+# Where systemd does not run (a container, an image being made) it reads them when it starts.
+[ -n "${DESTDIR:-}" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
 
 "$target/brokergate" version
 cat <<'END'

@@ -64,12 +64,14 @@ class AdminRoutes:
         sessions: SessionManager,
         kill: KillService,
         masters: Masters,
+        is_stopping: Callable[[], bool],
     ) -> None:
         self._store = store
         self._accounts = accounts
         self._sessions = sessions
         self._kill = kill
         self._masters = masters
+        self._is_stopping = is_stopping
 
     def routes(self) -> list[Route]:
         return [
@@ -115,7 +117,7 @@ class AdminRoutes:
         return Answer(200, b"ok\n", content_type=b"text/plain")
 
     async def ready(self, call: Call) -> Answer:
-        if self._kill.switch.journal_broken:
+        if self._kill.switch.journal_broken or self._is_stopping():
             return Answer(503, b"no\n", content_type=b"text/plain")
         return Answer(200, b"ok\n", content_type=b"text/plain")
 

@@ -9,10 +9,12 @@ import asyncio
 import os
 import socket
 import stat
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from blacksheep import Application
+from granian import net
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server.embed import Server
 
@@ -23,7 +25,7 @@ _BACKPRESSURE = 512
 
 
 class Listen:
-    """Where to listen, and with which certificate."""
+    """Where to listen, and with which certificate. `fd`: a socket that listens there already."""
 
     def __init__(
         self,
@@ -33,9 +35,11 @@ class Listen:
         cert: Path | None = None,
         key: Path | None = None,
         client_ca: Path | None = None,
+        fd: int | None = None,
     ) -> None:
         self.host = host
         self.port = port
+        self.fd = fd
         self.cert = cert
         self.key = key
         self.client_ca = client_ca
@@ -59,6 +63,20 @@ def assert_port_free(host: str, port: int) -> None:
             ) from error
 
 
+class _OnSocket(Server):
+    """granian on a socket that it did not open, which its own options do not offer."""
+
+    def __init__(self, fd: int, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._given_fd = fd
+
+    def _init_shared_socket(self) -> None:
+        make: Any = net.SocketHolder  # type: ignore[attr-defined]
+        self._ssp = None
+        self._shd: Any = make(self._given_fd, uds=False, backlog=self.backlog)
+        self._sfd = self._shd.get_fd()
+
+
 class ApiServer:
     """Serves the application until stopped."""
 
@@ -73,7 +91,8 @@ class ApiServer:
             "log_enabled": False,
             "backpressure": _BACKPRESSURE,
         }
-        self._tcp = Server(
+        kind = Server if listen.fd is None else partial(_OnSocket, listen.fd)
+        self._tcp = kind(
             without_lifespan(app),
             address=listen.host,
             port=listen.port,

@@ -42,6 +42,7 @@ def command(port: int | None, config: str | None) -> None:
     start_logging(settings.logging.level, settings.logging.format)
     master_key = find_master_key(setup.path)
 
+    from gateway.activation import WrongSocket
     from gateway.api.server import PortTaken
     from gateway.secrets import Keyring, SealError
     from gateway.serve import run
@@ -55,7 +56,9 @@ def command(port: int | None, config: str | None) -> None:
 
     # Between the end of the loop and the end of the process a second signal changes nothing.
     try:
-        with told(PortTaken, DataDirLocked, SealError, StoreTooNew, StoreError, OSError):
+        with told(
+            PortTaken, WrongSocket, DataDirLocked, SealError, StoreTooNew, StoreError, OSError
+        ):
             run(settings, setup.plugins, Keyring(master_key), on_ready=ready)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

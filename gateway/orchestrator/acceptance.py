@@ -34,7 +34,10 @@ Spawn = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
 
 
 class Acceptance:
-    """`spawn` runs what no client can cancel; `on_run` hears of each leg that its runner left."""
+    """`spawn` runs what no client can cancel; `on_run` hears of each leg that its runner left.
+
+    `stopping`: no more orders are taken.
+    """
 
     def __init__(
         self,
@@ -58,13 +61,13 @@ class Acceptance:
         self._spawn = spawn
         self._on_run = on_run
         self._on_session_expired = on_session_expired
-        self._stopping = False
+        self.stopping = False
         self._planning: dict[tuple[str, str], asyncio.Future[None]] = {}
         self._used: dict[tuple[str, str], None] = {}
 
     def stop(self) -> None:
         """Take no more orders."""
-        self._stopping = True
+        self.stopping = True
 
     async def place(
         self,
@@ -102,7 +105,7 @@ class Acceptance:
     ) -> tuple[LiveOrder, bool]:
         mark = fingerprint(request)
         try:
-            if self._stopping:
+            if self.stopping:
                 raise Problem(503, "stopping", "the gateway is stopping; try again shortly")
             broken = self._kill.condition(JOURNAL)
             if broken is not None:

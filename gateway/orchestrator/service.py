@@ -152,17 +152,27 @@ class OrderService:
         for reconciler in self._reconcilers.values():
             self.spawn(reconciler.run(), name=_RECONCILER)
 
-    async def stop(self, deadline_s: float = 5.0) -> None:
+    @property
+    def stopping(self) -> bool:
+        """Whether no more orders are taken."""
+        return self._acceptance.stopping
+
+    async def finish(self, deadline_s: float) -> None:
         """Take no more orders; let legs on the wire finish, then record the rest as unknown."""
         self._acceptance.stop()
-        endless = [task for task in self._tasks if task.get_name() == _RECONCILER]
-        for task in endless:
-            task.cancel()
-        working = [task for task in self._tasks if task not in endless]
+        working = [task for task in self._tasks if task.get_name() != _RECONCILER]
         if working:
             _, late = await asyncio.wait(working, timeout=deadline_s)
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def stop(self, deadline_s: float = 5.0) -> None:
+        """As `finish`, and look at books no more."""
+        for task in self._tasks:
+            if task.get_name() == _RECONCILER:
+                task.cancel()
+        await self.finish(deadline_s)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def wake(self, account_id: str) -> None:

@@ -16,6 +16,7 @@ from tests.cli.conftest import ROOT
 
 SCRIPT = ROOT / "packaging" / "install.sh"
 UNIT = ROOT / "packaging" / "brokergate.service"
+SOCKET = ROOT / "packaging" / "brokergate.socket"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="it gives files to root")
 
 
@@ -54,7 +55,8 @@ def test_a_first_run_makes_everything_and_the_key_is_roots_alone(
     assert load_master_key({"BROKERGATE_MASTER_KEY_FILE": str(key)})
     assert 0o700 == stat.S_IMODE((target / "var/lib/brokergate").stat().st_mode)
     assert (target / "opt/brokergate/brokergate").is_file()
-    assert UNIT.read_text() == (target / "etc/systemd/system/brokergate.service").read_text()
+    for unit in (UNIT, SOCKET):
+        assert unit.read_text() == (target / "etc/systemd/system" / unit.name).read_text()
 
 
 @needs_root
