@@ -13,7 +13,11 @@ from typing import Any
 from blacksheep import Application
 
 from adapters.sdk.interface import AdapterPlugin
+from gateway.alerts.desk import AlertDesk
+from gateway.alerts.receivers import make_receivers, vault_account
+from gateway.alerts.watch import Watch
 from gateway.api.admin import AdminRoutes
+from gateway.api.alerts import AlertRoutes
 from gateway.api.app import build_app
 from gateway.api.audit import AuditRoutes
 from gateway.api.auth import Keys
@@ -78,6 +82,7 @@ from gateway.prechecks.loss import LossWatch
 from gateway.secrets.sealing import Keyring
 from gateway.sessions import SessionManager
 from gateway.store import Store, StoreBroken
+from gateway.store.alerts import AlertQueue
 from gateway.store.candles import CandleStore
 from gateway.store.instruments import InstrumentStore
 from gateway.store.owners import legs_between
@@ -88,6 +93,7 @@ log = logging.getLogger(__name__)
 JOURNAL = "journal.db"
 INSTRUMENTS = "instruments.db"
 CANDLES = "candles.db"
+ALERTS = "alerts.db"
 CALLS = "calls.json"
 ADAPTERS = "adapters"
 
@@ -210,6 +216,22 @@ class Gateway:
         self.snapshots = SnapshotKeeper(self.store, self.accounts, self.reader, self.days.calendar)
         self.desk = BookDesk(self.store, self.reader, self.snapshots, self.days.calendar)
         self.feed = Feed(self.store)
+        self.alerts = AlertDesk(
+            settings.alerts,
+            make_receivers(settings.alerts),
+            self.store,
+            partial(AlertQueue, data_dir / ALERTS, most=settings.alerts.most_waiting),
+            lambda name: self.store.get_credentials(vault_account(name)),
+        )
+        self.watch = Watch(
+            settings.alerts,
+            self.store,
+            self.accounts,
+            self._switch,
+            data_dir,
+            self.alerts.tell,
+            self.sessions.views,
+        )
         self._background: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -234,9 +256,12 @@ class Gateway:
         self._spawn(self.snapshots.run())
         self._spawn(self.masters.run())
         self._spawn(self.losses.run())
+        await self.alerts.start()
+        self._spawn(self.watch.run())
 
     async def stop(self) -> None:
         """Let orders on the wire finish, then close everything. Safe to call once."""
+        await self.alerts.stop()
         await self.kill.stop()
         await self._cancel_routes.stop()
         await self.orders.stop()
@@ -285,6 +310,7 @@ class Gateway:
             *instruments.routes(),
             *LimitRoutes(self.limits, self.accounts, self.prechecks.ledger_of).routes(),
             *CalendarRoutes(self.days, self.store).routes(),
+            *AlertRoutes(self.alerts, self.store).routes(),
             *AuditRoutes(self.store, self.feed, self.accounts).routes(),
             *EventRoutes(self.feed, self.orders, self.accounts).routes(),
             *BreakerRoutes(self.accounts, self.breakers).routes(),

@@ -27,6 +27,7 @@ _COMMANDS = {
     "vault": _Entry("gateway.cli.vault", "Seal broker credentials; list which are set."),
     "login": _Entry("gateway.cli.login", "Log accounts in at their brokers."),
     "keys": _Entry("gateway.cli.keys", "Make, list and revoke API keys."),
+    "alerts": _Entry("gateway.cli.alerts", "Who is told of troubles; test it; set secrets."),
     "orders": _Entry("gateway.cli.orders", "Look at orders and what became of them."),
     "kill": _Entry("gateway.cli.kill", "Stop orders at once; look at the switch; release it."),
     "positions": _Entry("gateway.cli.positions", "Show the net positions of every account."),

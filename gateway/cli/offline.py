@@ -32,6 +32,8 @@ _OFFLINE = frozenset(
         ("GET", "/v1/accounts"),
         ("PUT", "/v1/accounts/{account}/credentials"),
         ("GET", "/v1/vault"),
+        ("GET", "/v1/alerts"),
+        ("PUT", "/v1/alerts/{receiver}/secret"),
         ("GET", "/v1/keys"),
         ("POST", "/v1/keys"),
         ("POST", "/v1/keys/{id}/rotate"),

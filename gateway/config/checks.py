@@ -9,11 +9,20 @@ from urllib.parse import urlsplit
 
 from adapters.sdk.interface import Capabilities
 from gateway.config.mistakes import Path
-from gateway.config.settings import Account, Server, Settings, is_loopback
+from gateway.config.settings import (
+    Account,
+    Alerts,
+    Email,
+    Server,
+    Settings,
+    Webhook,
+    is_loopback,
+)
 
 MOST_ORDERS_PER_SECOND_WITHOUT_ALGO_ID = 10
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
 
 Finding = tuple[Path, str, str]
 
@@ -46,6 +55,41 @@ def find_mistakes(
         for member in members if accounts_read else ():
             if member not in ids:
                 yield _unknown_account(("groups", group, member), member, ids)
+    yield from _alerts(settings.alerts)
+
+
+def _alerts(alerts: Alerts) -> Iterator[Finding]:
+    names: list[str] = []
+    both: tuple[tuple[str, tuple[Webhook | Email, ...]], ...] = (
+        ("webhooks", alerts.webhooks),
+        ("emails", alerts.emails),
+    )
+    for kind, receivers in both:
+        for at, receiver in enumerate(receivers):
+            path: Path = ("alerts", kind, at)
+            yield from _id(receiver.name, (*path, "name"), "name of a receiver")
+            if receiver.name in names:
+                problem = f"{receiver.name!r} is also the name of another receiver"
+                yield (*path, "name"), problem, "Give each receiver a name of its own"
+            names.append(receiver.name)
+            file = receiver.ca_file
+            if file is not None and not file.is_file():
+                yield (*path, "ca_file"), f"there is no file {file}", "Name a PEM file"
+    for at, hook in enumerate(alerts.webhooks):
+        if complaint := _complaint_about_url(hook.url, query=True):
+            yield ("alerts", "webhooks", at, "url"), *complaint
+    for at, mail in enumerate(alerts.emails):
+        path = ("alerts", "emails", at)
+        if not _HOST_NAME.fullmatch(mail.host) and not _is_address(mail.host):
+            yield (*path, "host"), f"{_quoted(mail.host)} is no host", "Write mail.example.com"
+        elif mail.security == "none" and not is_loopback(mail.host):
+            problem = f"sends in the clear to {mail.host}"
+            yield (*path, "security"), problem, "Use starttls or ssl"
+        for name, addresses in (("sender", (mail.sender,)), ("to", mail.to)):
+            for address in addresses:
+                if not _MAIL_ADDRESS.fullmatch(address):
+                    problem = f"{_quoted(address)} is no e-mail address"
+                    yield (*path, name), problem, "Write it as in owner@example.com"
 
 
 def _server(server: Server) -> Iterator[Finding]:
@@ -132,7 +176,7 @@ def _practice(
         yield (*path, "quotes_from"), problem, "Name an account at a real broker"
 
 
-def _complaint_about_url(url: str) -> tuple[str, str] | None:
+def _complaint_about_url(url: str, *, query: bool = False) -> tuple[str, str] | None:
     form = "Write it as in https://host/path"
     try:
         parts = urlsplit(url)
@@ -143,7 +187,7 @@ def _complaint_about_url(url: str) -> tuple[str, str] | None:
         return "is not an http or https URL", form
     if parts.username is not None or parts.password is not None:
         return "holds a user or a password", "Credentials belong in the vault: remove them"
-    if parts.query or parts.fragment:
+    if parts.fragment or (parts.query and not query):
         return "holds a query or a fragment", "Paths are appended to it: cut it before ? or #"
     if parts.scheme == "http" and not is_loopback(host):
         return f"is plain http to {host}", "Use https; plain http is for this machine only"

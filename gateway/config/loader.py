@@ -47,7 +47,8 @@ def load_settings(path: FilePath | None, brokers: Mapping[str, Capabilities]) ->
             note(*_finding(details, brokers))
             wrong.add(details["loc"])
         # The rest is checked all the same, with what was wrong replaced by its default.
-        settings = Settings.model_validate(_without(tree, wrong))
+        lists = {path[:2] for path in wrong if path[0] == "alerts" and len(path) > 2}
+        settings = Settings.model_validate(_without(tree, wrong | lists))
     folder = path.parent if path is not None else FilePath()
     settings = _with_absolute_paths(settings, folder.absolute())
     unreadable = environment.unreadable | ({"accounts"} if not document.readable else set())
@@ -114,8 +115,22 @@ def _with_absolute_paths(settings: Settings, folder: FilePath) -> Settings:
         account.model_copy(update={"ca_file": absolute(account.ca_file)})
         for account in settings.accounts
     )
+    alerts = settings.alerts.model_copy(
+        update={
+            name: tuple(
+                each.model_copy(update={"ca_file": absolute(each.ca_file)})
+                for each in getattr(settings.alerts, name)
+            )
+            for name in ("webhooks", "emails")
+        }
+    )
     return settings.model_copy(
-        update={"data_dir": absolute(settings.data_dir), "server": server, "accounts": accounts}
+        update={
+            "data_dir": absolute(settings.data_dir),
+            "server": server,
+            "accounts": accounts,
+            "alerts": alerts,
+        }
     )
 
 
@@ -129,7 +144,7 @@ def _finding(details: ErrorDetails, brokers: Mapping[str, Capabilities]) -> tupl
     if kind == "extra_forbidden":
         return path, "no such key", _fix_for_unknown_key(path, brokers)
     value = _shown(details["input"])
-    if kind == "literal_error":
+    if kind in ("literal_error", "enum"):
         return path, f"{value} is none of its values", f"Use one of {context['expected']}"
     if kind == "value_error":
         return path, str(context["error"]), "Write it in full, as in 203.0.113.7"

@@ -26,7 +26,7 @@ def settings_schema(brokers: Mapping[str, Capabilities]) -> dict[str, Any]:
     schema = Settings.model_json_schema(schema_generator=_Generator)
     for model in (schema, *schema["$defs"].values()):
         required = model.get("required", ())
-        for name, field in model["properties"].items():
+        for name, field in model.get("properties", {}).items():
             # A file's "08:15" is a time without an offset, which the format `time` is not.
             if field.get("format") == "time":
                 field = {"default": field["default"], **_TIME}

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.alerts.alert import Rule
 from gateway.prechecks.limits import NO_LIMITS, RiskLimits, problems_of_limits
 
 
@@ -176,6 +177,45 @@ class Account(_Section):
     practice_cash: _Cash | None = None
 
 
+class Webhook(_Section):
+    """Where alerts are posted to. `rules` empty: all of them; `audit_heads`: the log's head too."""
+
+    name: str
+    url: str
+    rules: tuple[Rule, ...] = ()
+    audit_heads: bool = False
+    ca_file: Path | None = None
+
+
+class Email(_Section):
+    """Where alerts are mailed to. Without `port`, 465 for ssl and 587 otherwise."""
+
+    name: str
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    security: Literal["starttls", "ssl", "none"] = "starttls"
+    username: str | None = None
+    sender: str
+    to: Annotated[tuple[str, ...], Field(min_length=1)]
+    rules: tuple[Rule, ...] = ()
+    ca_file: Path | None = None
+
+
+class Alerts(_Section):
+    """Who is told what of the gateway's troubles, and how often. See docs/alerts.md."""
+
+    webhooks: tuple[Webhook, ...] = ()
+    emails: tuple[Email, ...] = ()
+    repeat_after_s: Annotated[int, Field(ge=1, le=86400)] = 900
+    most_per_hour: Annotated[int, Field(ge=1, le=1000)] = 30
+    most_waiting: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    max_age_hours: Annotated[int, Field(ge=1, le=168)] = 24
+    session_warning_minutes: Annotated[int, Field(ge=1, le=720)] = 30
+    unresolved_after_s: Annotated[int, Field(ge=1, le=86400)] = 60
+    disk_free_mb: Annotated[int, Field(ge=1, le=10_000_000)] = 1024
+    audit_head_every_s: Annotated[int, Field(ge=1, le=86400)] = 3600
+
+
 class Settings(_Section):
     """The whole configuration. Paths are absolute once loaded."""
 
@@ -185,6 +225,7 @@ class Settings(_Section):
     instruments: Instruments = Instruments()
     prechecks: Prechecks = Prechecks()
     risk: _Risk = NO_LIMITS
+    alerts: Alerts = Alerts()
     groups: dict[str, dict[str, _Multiplier]] = {}
     accounts: tuple[Account, ...] = ()
 

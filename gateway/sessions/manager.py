@@ -100,12 +100,13 @@ class SessionManager:
                 self._activate(account, session, proven_at=None)
             else:
                 self._expire(account, "the session ended at its time")
+                await self._save(account, None, "expired")
 
     def views(self) -> list[SessionView]:
         for account in self._accounts.values():
             session = account.session
             if session is not None and session.expires_at <= _now():
-                self._expire(account, "the session ended at its time")
+                self._end(account, "the session ended at its time")
         return list(self._views.values())
 
     def view(self, account_id: str) -> SessionView:
@@ -207,7 +208,11 @@ class SessionManager:
         """Drop a session at the broker's first word that it is dead."""
         if account.session is None:
             return
-        self._expire(account, error.broker_message or error.message)
+        self._end(account, error.broker_message or error.message)
+
+    def _end(self, account: Account, why: str) -> None:
+        """Drop a session, and erase its token and tell of it as soon as the journal can."""
+        self._expire(account, why)
         task = asyncio.get_running_loop().create_task(self._save(account, None, "expired"))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
