@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cage import Cage
 from benchmarks.direct import DirectCall
 from benchmarks.fleet import Fleet, Seat, direct_account
 from benchmarks.floor import Floor
@@ -33,8 +34,16 @@ class Bed:
     nginx; the latter is empty where nginx is not installed.
     """
 
-    def __init__(self, plan: Plan, folder: Path, cores: Cores, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        cores: Cores,
+        say: Callable[[str], None],
+        cage: Cage | None = None,
+    ) -> None:
         self._plan = plan
+        self._cage = cage
         self._folder = folder
         self._cores = cores
         self._say = say
@@ -82,7 +91,7 @@ class Bed:
         for broker in BROKERS:
             tap = Tap(self.fleet.seats[direct_account(broker)].base_urls)
             taps[broker] = await self._stack.enter_async_context(tap)
-        self.server = Server(self._folder, self._accounts(taps), self._cores)
+        self.server = Server(self._folder, self._accounts(taps), self._cores, self._cage)
         self._stack.callback(self.server.stop)
         await asyncio.to_thread(self._set_up)
         for broker, tap in taps.items():

@@ -178,12 +178,12 @@ def as_markdown(report: Report) -> str:
     parts = [
         f"# Benchmark of {when}{kind}",
         f"{machine}; {report.pinning}.",
-        _table(_latency_rows(report.results)),
+        table(_latency_rows(report.results)),
         "Milliseconds, p50 / p95 / p99; `x` is gateway divided by direct at p50 and p99. One"
         " synced commit: a bare one of the same minute; overhead in commits: overhead p50"
         " divided by its p50. CPU: the gateway's, background work included. Foreign: what other"
         " programs took of all cores.",
-        _table(_budget_rows(report.budgets)),
+        table(_budget_rows(report.budgets)),
         _kill_words(report.kills),
         _day_words(report.day),
         _start_words(report.starts),
@@ -298,14 +298,15 @@ def _change_parts(report: Report) -> list[str]:
         ratio = f"{now / before:.2f}" if before else "-"
         rows.append([name, f"{before:.2f} {unit}", f"{now:.2f} {unit}", ratio])
     heading = f"## Beside the report of {report.compared_with}"
-    return [heading, _table(rows)]
+    return [heading, table(rows)]
 
 
 def _ms(*values: float | None) -> str:
     return " / ".join("-" if value is None else f"{value:.2f}" for value in values)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Write rows as a table, the first one as its head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"

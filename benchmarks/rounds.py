@@ -68,7 +68,7 @@ class Rounds:
         for number in range(1, self._plan.rounds + 1):
             say(f"round {number} of {self._plan.rounds}")
             for scenario in self._plan.scenarios:
-                samples[scenario].append(await self._sample(scenario))
+                samples[scenario].append(await self.sample(scenario))
         return samples
 
     async def clear(self) -> None:
@@ -83,7 +83,8 @@ class Rounds:
         self.proof.add(await asyncio.to_thread(prove, self._bed, piece.answers, self._known))
         await asyncio.to_thread(self._bed.reset_brokers)
 
-    async def _sample(self, scenario: Scenario) -> Sample:
+    async def sample(self, scenario: Scenario) -> Sample:
+        """Measure one scenario once: commits, direct, by way of nginx, through the gateway."""
         with self._cores.on(self._cores.server):
             commits = commit_times_ms(self._folder, self._plan.commits)
         direct = await self._direct.run(scenario, scenario.orders, scenario.warm_up)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
-import os
 import subprocess
 import sys
 import time
@@ -14,10 +12,13 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.cage import Cage
 from benchmarks.fleet import end_process, environment
 from benchmarks.machine import Cores
 from gateway.cli.client import HttpApi
 from gateway.cli.ports import free_port
+from gateway.secrets.master_key import generate_master_key
+from gateway.secrets.sealing import Keyring
 
 HOST = "127.0.0.1"
 _START_S = 60.0
@@ -29,13 +30,20 @@ _NO_QUOTA = 100_000
 class Server:
     """One configuration and data directory; started as often as asked. Production settings."""
 
-    def __init__(self, folder: Path, accounts: list[Mapping[str, Any]], cores: Cores) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        accounts: list[Mapping[str, Any]],
+        cores: Cores,
+        cage: Cage | None = None,
+    ) -> None:
         self.port = free_port(HOST)
         self._data_dir = folder / "data"
         self._config = folder / "brokergate.yaml"
         self._log = folder / "gateway.log"
         self._cores = cores
-        self._master_key = base64.urlsafe_b64encode(os.urandom(32)).decode()
+        self._cage = cage
+        self._master_key = generate_master_key()
         self._process: subprocess.Popen[bytes] | None = None
         settings = {
             "data_dir": str(self._data_dir),
@@ -48,6 +56,15 @@ class Server:
         }
         # JSON is YAML too.
         self._config.write_bytes(msgspec.json.encode(settings))
+
+    @property
+    def journal(self) -> Path:
+        """The journal's file, to be opened only while the gateway does not run."""
+        return self._data_dir / "journal.db"
+
+    @property
+    def keyring(self) -> Keyring:
+        return Keyring(self._master_key)
 
     @property
     def pid(self) -> int:
@@ -68,8 +85,10 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment(BROKERGATE_MASTER_KEY=self._master_key),
+                env=environment(BROKERGATE_MASTER_KEY=self._master_key.text()),
             )
+        if self._cage is not None:
+            self._cage.hold(self._process.pid)
         while not self._answers():
             if self._process.poll() is not None or time.perf_counter() - began > _START_S:
                 raise RuntimeError(f"the gateway did not start: {self._log.read_text()[-2000:]}")

@@ -1,0 +1,50 @@
+"""Figures as SVG files: bars side by side, and curves over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pygal
+from pygal.style import CleanStyle
+
+_SIZE = {"width": 900, "height": 420}
+
+
+def bars(
+    path: Path, title: str, unit: str, names: Sequence[str], series: Mapping[str, Sequence[float]]
+) -> None:
+    """Write one group of bars per name, one bar in it per series."""
+    chart = pygal.Bar(
+        title=title, y_title=unit, style=CleanStyle, disable_xml_declaration=True, js=(), **_SIZE
+    )
+    chart.x_labels = list(names)
+    for name, values in series.items():
+        chart.add(name, [round(value, 3) for value in values])
+    _write(path, chart)
+
+
+def curves(
+    path: Path,
+    title: str,
+    x_title: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+) -> None:
+    """Write curves of (x, y) points on common axes, from zero up."""
+    chart = pygal.XY(
+        title=title,
+        x_title=x_title,
+        style=CleanStyle,
+        show_dots=False,
+        range=(0, max(y for points in series.values() for _, y in points) * 1.1),
+        disable_xml_declaration=True,
+        js=(),
+        **_SIZE,
+    )
+    for name, points in series.items():
+        chart.add(name, [(round(x, 2), round(y, 2)) for x, y in points])
+    _write(path, chart)
+
+
+def _write(path: Path, chart: pygal.graph.graph.Graph) -> None:
+    path.write_text(chart.render(is_unicode=True) + "\n", encoding="utf-8")
