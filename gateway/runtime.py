@@ -62,6 +62,7 @@ from gateway.lending import Lending
 from gateway.market.candles import CandleDesk
 from gateway.market.quotes import QuoteDesk
 from gateway.market.sources import Sources
+from gateway.observability.fills import DayFills
 from gateway.observability.tally import Tally
 from gateway.orchestrator.account import Account, AccountPolicy
 from gateway.orchestrator.baskets import Baskets
@@ -73,6 +74,8 @@ from gateway.orchestrator.service import OrderService
 from gateway.orchestrator.squaring import SquareOff
 from gateway.orchestrator.stopping import StopRun
 from gateway.orchestrator.stops import Stops
+from gateway.orders.records import Leg
+from gateway.orders.states import LegState
 from gateway.orders.times import ist, now_us
 from gateway.prechecks.book import LimitBook
 from gateway.prechecks.desk import PrecheckDesk
@@ -108,12 +111,13 @@ class Gateway:
         self._switch = KillSwitch()
         data_dir = settings.data_dir
         self.tally = Tally()
+        self.fills = DayFills()
         self.store = Store(
             data_dir / JOURNAL,
             keyring,
             on_broken=self._journal_broke,
             on_commit=self.tally.commit,
-            on_leg=self.tally.leg,
+            on_leg=self._leg_written,
         )
         self.days = CalendarFile(data_dir)
         self._instrument_store = InstrumentStore(data_dir / INSTRUMENTS)
@@ -306,6 +310,7 @@ class Gateway:
                 self.kill,
                 instruments.by_broker,
                 lambda: self.orders.stopping,
+                self.fills,
             ).routes(),
             *instruments.routes(),
             *LimitRoutes(self.limits, self.accounts, self.prechecks.ledger_of).routes(),
@@ -336,6 +341,13 @@ class Gateway:
                 lambda c, account=account: legs_between(c, account.id, midnight, now)  # type: ignore[misc]
             )
             self.prechecks.restore(each.leg for each in owned)
+            for each in owned:
+                self.fills.leg(each.leg)
+
+    def _leg_written(self, leg: Leg, old: LegState | None, new: LegState) -> None:
+        """Count a change of a leg; called on the journal's thread."""
+        self.tally.leg(leg, old, new)
+        self.fills.leg(leg)
 
     def _book_routes(self) -> list[Route]:
         reads = AccountReads(self.accounts, self.settings.groups)

@@ -12,11 +12,13 @@ from gateway.api.instruments import MasterView
 from gateway.api.routing import Answer, Call, Route
 from gateway.calls.breaker import BreakerState, CallClass
 from gateway.calls.limits import WindowView
+from gateway.observability.fills import DayFills
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.kill import KillService
 from gateway.orders.problems import Problem
 from gateway.orders.request import FieldError
 from gateway.orders.states import UNPROVEN
+from gateway.orders.times import rfc3339
 from gateway.secrets.api_keys import Scope
 from gateway.sessions.manager import SessionManager, SessionView
 from gateway.store import Store
@@ -30,6 +32,24 @@ class LimitsView(msgspec.Struct, kw_only=True):
     windows: list[WindowView]
 
 
+class AccountError(msgspec.Struct, kw_only=True):
+    """How the last call to the broker that did not go well ended; in its words where it had any.
+
+    It stays until the next such call or a restart, whatever went well since.
+    """
+
+    at: str | None
+    call: CallClass
+    text: str
+
+
+class FilledToday(msgspec.Struct, kw_only=True):
+    """Of the orders made today in India: legs with fills, and the units filled in all."""
+
+    legs: int
+    quantity: int
+
+
 class AccountView(msgspec.Struct, kw_only=True):
     account: str
     broker: str
@@ -41,6 +61,8 @@ class AccountView(msgspec.Struct, kw_only=True):
     breakers: dict[CallClass, BreakerState]
     limits: LimitsView
     master: MasterView | None
+    filled_today: FilledToday
+    last_error: AccountError | None
 
 
 class AccountList(msgspec.Struct):
@@ -65,7 +87,9 @@ class AdminRoutes:
         kill: KillService,
         masters: Masters,
         is_stopping: Callable[[], bool],
+        fills: DayFills,
     ) -> None:
+        self._fills = fills
         self._store = store
         self._accounts = accounts
         self._sessions = sessions
@@ -129,6 +153,8 @@ class AdminRoutes:
 
     def _account_view(self, account: Account, master: MasterView | None) -> AccountView:
         legs = account.moving.values()
+        filled_legs, filled_quantity = self._fills.of(account.id)
+        error = account.calls.health.last_error
         return AccountView(
             account=account.id,
             broker=account.broker,
@@ -146,6 +172,10 @@ class AdminRoutes:
             ),
             master=master,
             ready=account.obstacle() is None and self._kill.on(account) is None,
+            filled_today=FilledToday(legs=filled_legs, quantity=filled_quantity),
+            last_error=None
+            if error is None
+            else AccountError(at=rfc3339(error.at_us), call=error.call, text=error.text),
         )
 
     async def set_credentials(self, call: Call) -> Answer:

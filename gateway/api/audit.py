@@ -21,6 +21,8 @@ from gateway.store.audit import AuditRow, RowFilter
 
 _PAGE = 200
 _MOST = 1000
+_MOST_CHECKED = 100_000
+_NO_ROW = 2**63 - 1
 _FILTERS = {
     "after": "rows after this number; Last-Event-ID does the same for a stream",
     "kind": "order, leg, session, kill, ...; several separated by commas",
@@ -30,9 +32,14 @@ _FILTERS = {
 
 
 class AuditVerdict(msgspec.Struct, kw_only=True):
-    """`first_bad_seq`: the first row that does not hold; everything from there is in doubt."""
+    """`first_bad_seq`: the first row that does not hold; everything from there is in doubt.
+
+    `checked_to`: the last row that was looked at and holds; `head`: the newest row there is.
+    """
 
     ok: bool
+    checked_to: int
+    head: int
     first_bad_seq: int | None = None
     problem: str | None = None
 
@@ -84,7 +91,11 @@ class AuditRoutes:
                 summary="Rows of the audit log, oldest first",
                 tag="audit",
                 response=AuditPage,
-                query={**_FILTERS, "limit": f"rows, 1 to {_MOST}; {_PAGE} by default"},
+                query={
+                    **_FILTERS,
+                    "before": "the newest rows before this number; `end`: the newest of all",
+                    "limit": f"rows, 1 to {_MOST}; {_PAGE} by default",
+                },
             ),
             Route(
                 method="GET",
@@ -104,6 +115,10 @@ class AuditRoutes:
                 summary="Check every row of the audit log against the one before it",
                 tag="audit",
                 response=AuditVerdict,
+                query={
+                    "after": "begin after this row, which an earlier part has found to hold",
+                    "limit": f"rows, 1 to {_MOST_CHECKED}; without it all of them",
+                },
             ),
             Route(
                 method="GET",
@@ -117,10 +132,7 @@ class AuditRoutes:
         ]
 
     async def page(self, call: Call) -> Answer:
-        limit = call.query.get("limit") or str(_PAGE)
-        if not (limit.isdecimal() and len(limit) < 6 and 1 <= int(limit) <= _MOST):
-            raise wrong_field("limit", f"must be a number from 1 to {_MOST}")
-        wanted = _filter(call, _after(call), int(limit))
+        wanted = _filter(call, _after(call), _limit(call, _MOST) or _PAGE, _before(call))
         rows, looked_to = await self._store.audit_rows(wanted)
         return Answer(body=AuditPage([_entry(row, self._hidden(call)) for row in rows], looked_to))
 
@@ -136,10 +148,18 @@ class AuditRoutes:
         return [name for name in self._accounts if not call.who.allows(name)]
 
     async def verify(self, call: Call) -> Answer:
-        bad = await self._store.verify_audit()
-        if bad is None:
-            return Answer(body=AuditVerdict(ok=True))
-        return Answer(body=AuditVerdict(ok=False, first_bad_seq=bad[0], problem=bad[1]))
+        limit = _limit(call, _MOST_CHECKED)
+        found = await self._store.verify_audit_part(_after(call), limit or -1)
+        bad_seq, problem = found.bad or (None, None)
+        return Answer(
+            body=AuditVerdict(
+                ok=found.bad is None,
+                checked_to=found.checked_to,
+                head=await self._store.last_audit_seq(),
+                first_bad_seq=bad_seq,
+                problem=problem,
+            )
+        )
 
     async def vault(self, call: Call) -> Answer:
         sealed: dict[str, SealedCredentials] = {}
@@ -159,13 +179,34 @@ def _after(call: Call) -> int:
         raise wrong_field("after", "must be the number (seq) of a row") from error
 
 
-def _filter(call: Call, after: int, limit: int) -> RowFilter:
+def _before(call: Call) -> int | None:
+    text = call.query.get("before")
+    if not text:
+        return None
+    if text == "end":
+        return _NO_ROW
+    if not (text.isdecimal() and int(text) <= _NO_ROW):
+        raise wrong_field("before", "must be the number (seq) of a row, or end")
+    return int(text)
+
+
+def _limit(call: Call, most: int) -> int | None:
+    text = call.query.get("limit")
+    if not text:
+        return None
+    if not (text.isdecimal() and len(text) < 12 and 1 <= int(text) <= most):
+        raise wrong_field("limit", f"must be a number from 1 to {most}")
+    return int(text)
+
+
+def _filter(call: Call, after: int, limit: int, before: int | None = None) -> RowFilter:
     """A key with an account list sees the rows of its accounts, and of nothing else."""
     account = call.query.get("account") or None
     if account is not None and not call.who.allows(account):
         raise wrong_field("account", f"{account!r} is not an account that this key may see")
     return RowFilter(
         after=after,
+        before=before,
         limit=limit,
         kinds=frozenset(kind for kind in call.query.get("kind", "").split(",") if kind),
         accounts=call.who.accounts,

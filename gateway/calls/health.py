@@ -30,8 +30,18 @@ from gateway.calls.breaker import (
     Verdict,
 )
 from gateway.calls.limits import Pause
+from gateway.orders.times import now_us
 
 log = logging.getLogger(__name__)
+
+
+class LastError(msgspec.Struct, frozen=True, kw_only=True):
+    """How the last call that did not go well ended, in the broker's words where it had any."""
+
+    at_us: int
+    call: CallClass
+    text: str
+
 
 OnCall = Callable[[CallClass, Verdict, float | None], None]
 
@@ -66,6 +76,7 @@ class Health:
         self.account_id = account_id
         self.on_change: Callable[[Change], None] | None = None
         self.on_call: OnCall | None = None
+        self.last_error: LastError | None = None
         self.breakers = {
             call_class: Breaker(call_class, _settings(call_class), self._changed, clock)
             for call_class in CallClass
@@ -101,6 +112,9 @@ class Health:
             pause_s = self._pause.begin(now, error.retry_after_s)
             log.warning("%s: the broker limits our rate; pausing %.1f s", self.account_id, pause_s)
         breaker.record(verdict, why, trial=trial)
+        if isinstance(error, GatewayError) and not isinstance(error, Denied):
+            text = error.broker_message or why
+            self.last_error = LastError(at_us=now_us(), call=breaker.call_class, text=text)
         if self.on_call is not None:
             self.on_call(breaker.call_class, verdict, None if begun is None else now - begun)
         if breaker is self.read and verdict in (Verdict.GOOD, Verdict.SLOW, Verdict.FAILED):

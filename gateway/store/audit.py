@@ -31,11 +31,13 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
 class RowFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which rows: those after `after`, oldest first. None or empty: no such condition.
 
+    `before`: the newest `limit` rows before that number instead.
     `accounts` are the accounts that a key may see: rows of no account are then only those of
     `common_kinds`. `account` is one that was asked for.
     """
 
     after: int = 0
+    before: int | None = None
     limit: int = 500
     kinds: frozenset[str] = frozenset()
     accounts: frozenset[str] | None = None
@@ -82,17 +84,22 @@ class AuditChain:
 def rows_after(connection: apsw.Connection, wanted: RowFilter) -> tuple[list[AuditRow], int]:
     """Return rows and up to where the log was looked through: its end, or the last row returned."""
     last: int = connection.execute("SELECT coalesce(max(seq), 0) FROM audit").get
+    backwards = wanted.before is not None
+    if wanted.before is not None:
+        last = min(last, wanted.before - 1)
     clauses, values = ["seq > ?", "seq <= ?"], [wanted.after, last]
     clauses += _conditions(wanted, values)
     rows: list[Any] = connection.execute(
         "SELECT seq, at_us, kind, account, order_id, body, mac FROM audit"  # noqa: S608
-        f" WHERE {' AND '.join(clauses)} ORDER BY seq LIMIT ?",
+        f" WHERE {' AND '.join(clauses)} ORDER BY seq {'DESC' if backwards else ''} LIMIT ?",
         (*values, wanted.limit),
     ).fetchall()
     found = [
         AuditRow(seq=seq, at_us=at, kind=kind, account=account, order_id=order, body=body, mac=mac)
         for seq, at, kind, account, order, body, mac in rows
     ]
+    if backwards:
+        return found[::-1], max(last, 0)
     return found, found[-1].seq if len(found) == wanted.limit else max(last, wanted.after)
 
 
@@ -139,19 +146,42 @@ def row_mac(
     return hmac.digest(key, previous + head + b"\n" + body, "sha256")
 
 
+class ChainVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the chain was walked, and the first row that does not hold, with the reason."""
+
+    checked_to: int
+    bad: tuple[int, str] | None = None
+
+
 def first_bad_row(connection: apsw.Connection, key: bytes) -> tuple[int, str] | None:
     """Walk the chain, streaming; return the first row that does not hold and why, or None."""
-    previous, expected = _GENESIS, 1
+    return verify_part(connection, key, 0, -1).bad
+
+
+def verify_part(connection: apsw.Connection, key: bytes, after: int, limit: int) -> ChainVerdict:
+    """Walk at most `limit` rows (-1: all) after a row that is known to hold.
+
+    Parts of which each begins where the one before it ended say together what one walk says.
+    """
+    previous, expected = _GENESIS, after + 1
+    if after:
+        row: Any = connection.execute("SELECT mac FROM audit WHERE seq = ?", (after,)).fetchone()
+        if row is None or not isinstance(row[0], bytes):
+            return ChainVerdict(checked_to=after - 1, bad=(after, "is missing"))
+        previous = row[0]
     rows: Any = connection.execute(
-        "SELECT seq, at_us, kind, account, order_id, body, mac FROM audit ORDER BY seq"
+        "SELECT seq, at_us, kind, account, order_id, body, mac FROM audit WHERE seq > ?"
+        " ORDER BY seq LIMIT ?",
+        (after, limit),
     )
     for seq, at_us, kind, account, order_id, body, mac in rows:
         if seq != expected:
-            return expected, "is missing"
+            return ChainVerdict(checked_to=expected - 1, bad=(expected, "is missing"))
         intact = isinstance(body, bytes) and isinstance(mac, bytes)
         if not intact or not hmac.compare_digest(
             row_mac(key, previous, seq, at_us, kind, account, order_id, body), mac
         ):
-            return seq, "was changed, or the row before it was"
+            why = "was changed, or the row before it was"
+            return ChainVerdict(checked_to=expected - 1, bad=(seq, why))
         previous, expected = mac, seq + 1
-    return None
+    return ChainVerdict(checked_to=expected - 1)

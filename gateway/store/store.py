@@ -24,7 +24,16 @@ from gateway.orders.times import now_us
 from gateway.secrets.api_keys import ApiKey
 from gateway.secrets.sealing import Keyring
 from gateway.store import api_keys, baskets, closes, journal, kill, sealed
-from gateway.store.audit import AuditChain, AuditRow, RowFilter, first_bad_row, last_seq, rows_after
+from gateway.store.audit import (
+    AuditChain,
+    AuditRow,
+    ChainVerdict,
+    RowFilter,
+    first_bad_row,
+    last_seq,
+    rows_after,
+    verify_part,
+)
 from gateway.store.emergency import EmergencyLog
 from gateway.store.journal import Existing, LegEvent, OrderFilter
 from gateway.store.kill import KillRow
@@ -224,6 +233,10 @@ class Store:
 
     async def verify_audit(self) -> tuple[int, str] | None:
         return await self.read(lambda c: first_bad_row(c, self._audit_key))
+
+    async def verify_audit_part(self, after: int, limit: int) -> ChainVerdict:
+        """Check at most `limit` rows after a row that holds, so that other reads get their turn."""
+        return await self.read(lambda c: verify_part(c, self._audit_key, after, limit))
 
     def set_credentials(
         self, account: str, fields: dict[str, str], actor: dict[str, Any]

@@ -57,7 +57,40 @@ async def test_the_stream_brings_rows_as_they_are_written(one: Rig) -> None:
     assert (row["kind"], row["body"]["name"]) == ("key", "fresh")
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "after=x"])
+async def test_pages_also_go_backwards_from_the_newest_row_under_every_filter(one: Rig) -> None:
+    await one.place(wait_for="final", accounts=["fyers-main"])
+    every = (await one.call("GET", "/v1/audit?limit=1000&kind=leg,order")).json["rows"]
+    head = (await one.call("GET", "/v1/audit/verify")).json["head"]
+
+    seen, before = [], "end"
+    while rows := (
+        page := await one.call("GET", f"/v1/audit?limit=3&kind=leg,order&before={before}")
+    ).json["rows"]:
+        seen[:0] = rows
+        assert page.json["next_after"] == (head if before == "end" else int(before) - 1)
+        before = str(rows[0]["seq"])
+
+    assert len(every) > 3
+    assert seen == every
+
+
+async def test_the_log_is_checked_in_parts(one: Rig) -> None:
+    checked = {"checked_to": 0, "head": 1}
+    parts = 0
+    while checked["checked_to"] < checked["head"]:
+        path = f"/v1/audit/verify?limit=2&after={checked['checked_to']}"
+        checked = (await one.call("GET", path)).json
+        assert checked["ok"], checked
+        parts += 1
+
+    beyond = (await one.call("GET", f"/v1/audit/verify?after={checked['head'] + 1}")).json
+    assert parts == -(-checked["head"] // 2)
+    assert (beyond["ok"], beyond["first_bad_seq"]) == (False, checked["head"] + 1)
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "after=x", "before=x", "before=-1"]
+)
 async def test_bad_number_is_refused_with_its_field(one: Rig, query: str) -> None:
     reply = await one.call("GET", f"/v1/audit?{query}")
 

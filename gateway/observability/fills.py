@@ -1,0 +1,46 @@
+"""What the day's orders have filled, account by account. Counted as it is written, asked often."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from gateway.orders.records import Leg
+from gateway.orders.times import now_us
+
+_DAY_US = 86_400 * 1_000_000
+_IST_AHEAD_US = (5 * 60 + 30) * 60 * 1_000_000
+
+
+class DayFills:
+    """Orders made today, in India. Added to by one thread at a time and read without a lock."""
+
+    def __init__(self) -> None:
+        self._day = -1
+        self._filled: dict[str, int] = {}
+        self._legs: Counter[str] = Counter()
+        self._quantity: Counter[str] = Counter()
+
+    def leg(self, leg: Leg) -> None:
+        """Take a leg as it is now. One that was taken before counts by the difference."""
+        today = _day_of(now_us())
+        if _day_of(leg.created_us) != today:
+            return
+        if today != self._day:
+            self._filled, self._legs, self._quantity = {}, Counter(), Counter()
+            self._day = today
+        before = self._filled.get(leg.leg_id, 0)
+        if leg.filled_quantity == before:
+            return
+        self._filled[leg.leg_id] = leg.filled_quantity
+        self._legs[leg.account] += (leg.filled_quantity > 0) - (before > 0)
+        self._quantity[leg.account] += leg.filled_quantity - before
+
+    def of(self, account: str) -> tuple[int, int]:
+        """How many legs of today have filled, at least in part, and how many units in all."""
+        if self._day != _day_of(now_us()):
+            return 0, 0
+        return self._legs[account], self._quantity[account]
+
+
+def _day_of(at_us: int) -> int:
+    return (at_us + _IST_AHEAD_US) // _DAY_US
