@@ -18,8 +18,6 @@ from benchmarks.plan import BROKERS, Plan
 from benchmarks.rounds import Rounds
 from gateway.cli.client import HttpApi, ask
 
-# Long enough for every connection to have orders under way.
-_LEAD_S = 0.3
 _LONGEST_S = 30.0
 
 
@@ -64,12 +62,17 @@ async def time_kills(plan: Plan, bed: Bed, rounds: Rounds, say: Callable[[str], 
 async def _once(plan: Plan, bed: Bed, load: GatewayLoad) -> tuple[float, float, int]:
     """Return how long the call took, when it was answered (Unix time), and what it listed."""
     scenario = next(s for s in plan.scenarios if s.legs == 1 and s.concurrency == 8)
-    firing = asyncio.ensure_future(load.until_refused(scenario))
-    await asyncio.sleep(_LEAD_S)
-    took_ms, answered_at, answer = await asyncio.to_thread(_engage, bed)
+    under_way = asyncio.Event()
     async with asyncio.timeout(_LONGEST_S):
-        if not await firing:
-            raise RuntimeError("no order was placed before the kill switch was engaged")
+        firing = asyncio.ensure_future(load.until_refused(scenario, under_way))
+        await asyncio.wait(
+            {firing, waiting := asyncio.ensure_future(under_way.wait())},
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if waiting.cancel():
+            raise RuntimeError("orders are refused before the kill switch is engaged")
+        took_ms, answered_at, answer = await asyncio.to_thread(_engage, bed)
+        await firing
     return took_ms, answered_at, len(answer["on_the_wire"])
 
 

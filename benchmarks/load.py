@@ -77,18 +77,21 @@ class GatewayLoad:
         piece.waited_s = rota.waited_s
         return piece
 
-    async def until_refused(self, scenario: Scenario) -> list[Answered]:
-        """Fire without a pause until each connection was refused once; return what was not."""
+    async def until_refused(self, scenario: Scenario, under_way: asyncio.Event) -> None:
+        """Fire without a pause until each connection was refused once.
+
+        `under_way` is set when each has placed two orders on average.
+        """
         turns = self._turns(scenario)
         rota = Rota([(self._head(names, at), self._rooms(names, at)) for names, at in turns])
-        accepted: list[Answered] = []
+        accepted = 0
 
         async def shooter(shot: Shot) -> None:
-            while True:
-                [answer] = await shot()
-                if answer.status != _CREATED:
-                    return
-                accepted.append(answer)
+            nonlocal accepted
+            while (await shot())[0].status == _CREATED:
+                accepted += 1
+                if accepted == 2 * scenario.concurrency:
+                    under_way.set()
 
         async with AsyncExitStack() as stack:
             shots = []
@@ -97,7 +100,6 @@ class GatewayLoad:
                 stack.callback(connection.close)
                 shots.append(self._shot(connection, rota))
             await asyncio.gather(*[shooter(shot) for shot in shots])
-        return accepted
 
     def _turns(self, scenario: Scenario) -> list[tuple[list[str], int]]:
         """List who gets an order when: all at once, or one broker's account after the other."""
