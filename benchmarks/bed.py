@@ -15,7 +15,7 @@ from benchmarks.fleet import Fleet, Seat, direct_account
 from benchmarks.floor import Floor
 from benchmarks.machine import Cores
 from benchmarks.plan import BROKERS, INSTRUMENTS, PRICE, Plan
-from benchmarks.server import HOST, Server
+from benchmarks.server import HOST, PROGRAM, Server
 from benchmarks.tap import Tap
 from gateway.brokers import load_plugins
 from gateway.cli.client import HttpApi, ask
@@ -41,7 +41,9 @@ class Bed:
         cores: Cores,
         say: Callable[[str], None],
         cage: Cage | None = None,
+        program: str = PROGRAM,
     ) -> None:
+        self._program = program
         self._plan = plan
         self._cage = cage
         self._folder = folder
@@ -91,7 +93,9 @@ class Bed:
         for broker in BROKERS:
             tap = Tap(self.fleet.seats[direct_account(broker)].base_urls)
             taps[broker] = await self._stack.enter_async_context(tap)
-        self.server = Server(self._folder, self._accounts(taps), self._cores, self._cage)
+        self.server = Server(
+            self._folder, self._accounts(taps), self._cores, self._cage, self._program
+        )
         self._stack.callback(self.server.stop)
         await asyncio.to_thread(self._set_up)
         for broker, tap in taps.items():

@@ -21,6 +21,7 @@ from gateway.secrets.master_key import generate_master_key
 from gateway.secrets.sealing import Keyring
 
 HOST = "127.0.0.1"
+PROGRAM = "gateway.cli.main"
 _START_S = 60.0
 _PAUSE_S = 0.002
 # One key places every order here, so its quota must not be what is measured.
@@ -36,7 +37,9 @@ class Server:
         accounts: list[Mapping[str, Any]],
         cores: Cores,
         cage: Cage | None = None,
+        program: str = PROGRAM,
     ) -> None:
+        self._program = program
         self.port = free_port(HOST)
         self._data_dir = folder / "data"
         self._config = folder / "brokergate.yaml"
@@ -81,7 +84,7 @@ class Server:
         with self._log.open("ab") as log, self._cores.on(self._cores.server):
             began = time.perf_counter()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "gateway.cli.main", "serve", "--config", self._config],
+                [sys.executable, "-P", "-m", self._program, "serve", "--config", self._config],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.cage import Cage, NoCage
+from benchmarks.stages import WORK
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +38,15 @@ def test_growth_is_measured_for_every_variant_beside_the_first(tmp_path):
     assert (1, 1) == (few["p50_ratio"], few["cpu_ratio"])
     assert 0 < more["overhead_p50"]
     assert 0 < more["cpu_ms_per_order"]
+
+
+def test_every_stage_of_an_order_is_timed_at_every_broker(tmp_path):
+    stages = run(tmp_path, "stages")
+    assert {"fyers", "mstock", "hdfc"} == stages["work"].keys()
+    for broker, parts in stages["work"].items():
+        assert len(WORK) + 1 == len(parts)
+        assert all(0 < part for part in parts[:-1]), parts
+        assert sum(parts[:-1]) < 3 * stages["whole"][broker]
 
 
 def test_a_soak_reads_the_process_while_orders_go_through_it(tmp_path):
