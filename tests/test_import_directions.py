@@ -92,6 +92,11 @@ class Tree:
                 return "the gateway never loads the console"
             if within(module, "gateway.orchestrator") and other:
                 return "the orchestrator knows no broker"
+            if within(module, "gateway.client") and within(name, "gateway", "adapters"):
+                if not within(name, "gateway.client"):
+                    return "the client knows no service"
+            elif within(name, "gateway.client"):
+                return "the service uses no client of its own"
             if within(module, "gateway.store") and within(name, *HTTP, "gateway.api"):
                 return "the store knows no HTTP"
         if within(module, "tui") and within(name, "gateway", "adapters"):
@@ -186,6 +191,9 @@ def test_the_tree_that_was_looked_at_is_this_one() -> None:
         ("gateway/orchestrator/legs.py", "import adapters.hdfc", "orchestrator knows no broker"),
         ("gateway/store/reader.py", "import blacksheep", "store knows no HTTP"),
         ("gateway/store/reader.py", "from gateway.api import app", "store knows no HTTP"),
+        ("gateway/client/sync.py", "from gateway.orders import states", "client knows no service"),
+        ("gateway/client/sync.py", "import adapters.sdk.models", "client knows no service"),
+        ("gateway/api/routes.py", "from gateway.client import Client", "no client of its own"),
         ("tui/app.py", "from gateway.orders import states", "console talks HTTP"),
         ("tui/app.py", "from adapters.sdk.models import Side", "console talks HTTP"),
         ("gateway/api/routes.py", "import apsw", "only the store touches SQLite"),
@@ -214,6 +222,7 @@ def test_each_rule_catches_its_violation(file: str, line: str, rule: str, tmp_pa
         "gateway/store/reader.py": "import apsw",
         "gateway/config/settings.py": "import pydantic",
         "tui/app.py": "import textual",
+        "gateway/client/sync.py": "from gateway.client import calls",
     }
     for name, text in allowed.items():
         path = tmp_path / name

@@ -138,7 +138,7 @@ class AuditRoutes:
 
     async def stream(self, call: Call) -> Answer:
         wanted = _filter(call, await begin_at(call, self._feed), _PAGE)
-        return streamed(self._feed, self._framed(wanted, self._hidden(call)))
+        return streamed(self._feed, wanted.after, self._framed(wanted, self._hidden(call)))
 
     async def _framed(self, wanted: RowFilter, hidden: list[str]) -> AsyncIterator[bytes]:
         async for rows in self._feed.follow(wanted):

@@ -61,7 +61,7 @@ class EventRoutes:
             account=account,
         )
         shaper = Shaper(self._orders, call.who, call.query.get("strategy") or None)
-        return streamed(self._feed, self._framed(wanted, shaper))
+        return streamed(self._feed, wanted.after, self._framed(wanted, shaper))
 
     async def _framed(self, wanted: RowFilter, shaper: Shaper) -> AsyncIterator[bytes]:
         async for rows in self._feed.follow(wanted):
@@ -77,8 +77,11 @@ async def begin_at(call: Call, feed: Feed) -> int:
     return await feed.head() if place is None else place
 
 
-def streamed(feed: Feed, pieces: AsyncIterator[bytes]) -> Answer:
-    """Answer with a stream. Raises `Problem` 503 when as many as are served are open."""
+def streamed(feed: Feed, after: int, pieces: AsyncIterator[bytes]) -> Answer:
+    """Answer with a stream of what comes after a row.
+
+    Raises: `Problem` 503 when as many streams as are served are open.
+    """
     try:
         feed.assert_room()
     except TooManyListeners as error:
@@ -88,10 +91,10 @@ def streamed(feed: Feed, pieces: AsyncIterator[bytes]) -> Answer:
             "as many streams as the gateway serves are open; close one",
             headers={"Retry-After": "5"},
         ) from error
-    return Answer(content_type=_EVENT_STREAM, headers=_HEADERS, stream=_begun(pieces))
+    return Answer(content_type=_EVENT_STREAM, headers=_HEADERS, stream=_begun(after, pieces))
 
 
-async def _begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield sse.HELLO
+async def _begun(after: int, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield sse.hello(after)
     async for piece in pieces:
         yield piece

@@ -9,12 +9,18 @@ import msgspec
 _RETRY_MS = 2000
 _encode = msgspec.json.Encoder().encode
 
-HELLO = f"retry: {_RETRY_MS}\n\n".encode()
 SIGN_OF_LIFE = b": alive\n\n"
 
 
 class BadPlace(ValueError):
     """`Last-Event-ID` or `after` is not the number of a row."""
+
+
+def hello(place: int) -> bytes:
+    """Begin a stream. The number is an event-source client's `Last-Event-ID` until an event comes,
+    so that a break before the first one loses nothing.
+    """
+    return b"id: %d\nretry: %d\n\n" % (place, _RETRY_MS)
 
 
 def frame(seq: int, kind: str, body: object) -> bytes:
