@@ -48,6 +48,8 @@ class Account(msgspec.Struct, kw_only=True):
     session: Session
     unresolved: int = 0
     open_legs: int = 0
+    filled_today: dict[str, Any] | None = None
+    last_error: dict[str, Any] | None = None
     breakers: dict[str, str] = {}
     limits: dict[str, Any] = {}
     master: dict[str, Any] | None = None
