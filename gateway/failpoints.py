@@ -12,6 +12,11 @@ at a module constant. The points, in the order in which an order meets them:
     answered                 the adapter has said what the answer means, or raised
     before_t3 after_t3       the commit of the outcome
 
+And away from orders:
+
+    before_signing after_signing    the commit of a signed checkpoint of the audit log
+    before_removal after_removal    the commit that removes its oldest rows
+
 `before_` a commit is inside its transaction, with everything written but the COMMIT.
 """
 
@@ -37,6 +42,7 @@ POINTS: Final = (
     "before_t3",
     "after_t3",
 )
+ELSEWHERE: Final = ("before_signing", "after_signing", "before_removal", "after_removal")
 
 
 def hit(name: str) -> None:
@@ -50,8 +56,9 @@ def parse(text: str) -> dict[str, int]:
     left: dict[str, int] = {}
     for part in filter(None, text.replace(" ", "").split(",")):
         name, _, count = part.partition(":")
-        if name not in POINTS:
-            raise ValueError(f"{VARIABLE}: {name!r} is no failpoint; there are {', '.join(POINTS)}")
+        if name not in POINTS + ELSEWHERE:
+            known = ", ".join(POINTS + ELSEWHERE)
+            raise ValueError(f"{VARIABLE}: {name!r} is no failpoint; there are {known}")
         if count and (not count.isdigit() or int(count) < 1):
             raise ValueError(f"{VARIABLE}: {part!r}: write {name}:1 or a higher number")
         left[name] = int(count or "1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -103,6 +103,15 @@ CREATE TABLE closes (
     close_id TEXT PRIMARY KEY, client TEXT NOT NULL, created_us INTEGER NOT NULL,
     data BLOB NOT NULL, outcome BLOB
 ) WITHOUT ROWID;
+""",
+    # Rows up to `audit_removed` may go: they were kept as long as they had to be.
+    4: """
+CREATE INDEX audit_checkpoints ON audit (seq) WHERE kind = 'checkpoint';
+DROP TRIGGER audit_no_delete;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+    WHEN old.seq > coalesce(
+        (SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = 'audit_removed'), 0)
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 """,
 }
 

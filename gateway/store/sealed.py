@@ -13,9 +13,12 @@ import msgspec
 
 from gateway.orders.times import now_us
 from gateway.secrets.sealing import Keyring
+from gateway.store.audit import Signer
 
 _VERIFIER = "master_key_verifier"
 _AUDIT_KEY = "audit_key"
+_SIGNING_KEY = "audit_signing_key"
+_PUBLIC_KEY = "audit_public_key"
 _SYSTEM = "@system"
 
 
@@ -58,13 +61,35 @@ def rewrap(connection: apsw.Connection, keyring: Keyring, successor: Keyring) ->
 
 def audit_key(connection: apsw.Connection, keyring: Keyring) -> bytes:
     """Return the audit chain's HMAC key, making it on first use."""
-    sealed = meta(connection, _AUDIT_KEY)
+    return _system_key(connection, keyring, _AUDIT_KEY)
+
+
+def audit_signer(connection: apsw.Connection, keyring: Keyring) -> Signer:
+    """Return the key that signs checkpoints, making it on first use.
+
+    Its public half is kept in the open beside it, for those who check without the vault.
+    """
+    signer = Signer(_system_key(connection, keyring, _SIGNING_KEY))
+    if public_key(connection) != signer.public_key:
+        with connection:
+            set_meta(connection, _PUBLIC_KEY, signer.public_key.encode())
+    return signer
+
+
+def public_key(connection: apsw.Connection) -> str | None:
+    """The public key that the journal names. Whoever can write the file can write another."""
+    found = meta(connection, _PUBLIC_KEY)
+    return found.decode("ascii", errors="replace") if found is not None else None
+
+
+def _system_key(connection: apsw.Connection, keyring: Keyring, name: str) -> bytes:
+    sealed = meta(connection, name)
     if sealed is not None:
-        return keyring.open(_data_key(connection, keyring, _SYSTEM), _SYSTEM, _AUDIT_KEY, sealed)
+        return keyring.open(_data_key(connection, keyring, _SYSTEM), _SYSTEM, name, sealed)
     key = os.urandom(32)
     with connection:
         wrapped = _data_key(connection, keyring, _SYSTEM)
-        set_meta(connection, _AUDIT_KEY, keyring.seal(wrapped, _SYSTEM, _AUDIT_KEY, key))
+        set_meta(connection, name, keyring.seal(wrapped, _SYSTEM, name, key))
     return key
 
 

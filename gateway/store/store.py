@@ -6,7 +6,8 @@ Writes go through the one writer thread; reads use a connection and a thread of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -27,13 +28,16 @@ from gateway.store import api_keys, baskets, closes, journal, kill, sealed
 from gateway.store.audit import (
     AuditChain,
     AuditRow,
-    ChainVerdict,
+    Checkpoint,
     RowFilter,
-    first_bad_row,
+    Verdict,
     last_seq,
     rows_after,
-    verify_part,
 )
+from gateway.store.audit.anchors import Anchor
+from gateway.store.audit.chain import CHECKPOINT_ROWS, last_checkpoint
+from gateway.store.audit.check import check_log
+from gateway.store.audit.checkpoint import parse_public_key
 from gateway.store.emergency import EmergencyLog
 from gateway.store.journal import Existing, LegEvent, OrderFilter
 from gateway.store.kill import KillRow
@@ -57,6 +61,7 @@ class Store:
         on_broken: Callable[[BaseException], None] | None = None,
         on_commit: Callable[[float, int], None] | None = None,
         on_leg: OnLeg | None = None,
+        checkpoint_rows: int = CHECKPOINT_ROWS,
     ) -> None:
         """Open (or make) the journal.
 
@@ -75,7 +80,9 @@ class Store:
         prepare(connection)
         sealed.check_master_key(connection, keyring)
         self._audit_key = sealed.audit_key(connection, keyring)
-        self._chain = AuditChain(self._audit_key, connection)
+        signer = sealed.audit_signer(connection, keyring)
+        self.audit_public_key = signer.public_key
+        self._chain = AuditChain(self._audit_key, signer, connection, checkpoint_rows)
         self._connection = connection
         self._watchers: set[asyncio.Event] = set()
         self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
@@ -91,8 +98,9 @@ class Store:
         )
 
     def close(self) -> None:
-        """Finish queued writes and close. Blocks for as long as they take."""
+        """Finish queued writes, sign what came last, and close. Blocks meanwhile."""
         self._writer.close()
+        self._last_checkpoint()
         self._pool.shutdown()
         self._reader.close()
         self._connection.close()
@@ -231,12 +239,53 @@ class Store:
         for event in self._watchers:
             event.set()
 
-    async def verify_audit(self) -> tuple[int, str] | None:
-        return await self.read(lambda c: first_bad_row(c, self._audit_key))
+    async def verify_audit(
+        self,
+        *,
+        anchors: Iterable[Anchor] = (),
+        after: int = 0,
+        most: int | None = None,
+        pause_s: float = 0.0,
+    ) -> Verdict:
+        """Check the log, on a connection and a thread of its own, since it takes its time.
 
-    async def verify_audit_part(self, after: int, limit: int) -> ChainVerdict:
-        """Check at most `limit` rows after a row that holds, so that other reads get their turn."""
-        return await self.read(lambda c: verify_part(c, self._audit_key, after, limit))
+        See `gateway.store.audit.check`.
+        """
+
+        def work() -> Verdict:
+            connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+            try:
+                connection.set_busy_timeout(5000)
+                key = parse_public_key(self.audit_public_key)
+                verdict = check_log(
+                    connection,
+                    self._audit_key,
+                    key,
+                    anchors=anchors,
+                    after=after,
+                    most=most,
+                    pause_s=pause_s,
+                )
+            finally:
+                connection.close()
+            verdict.public_key = self.audit_public_key
+            return verdict
+
+        return await asyncio.to_thread(work)
+
+    def checkpoint(self, cause: str) -> asyncio.Future[Checkpoint | None]:
+        """Sign the audit log as it stands. None where no row came since the last time."""
+        at = now_us()
+        return self.write(lambda c: self._chain.checkpoint(c, at, cause), ("signing",))
+
+    async def last_checkpoint(self) -> tuple[int, Checkpoint] | None:
+        """The newest checkpoint, with the number of its row."""
+        return await self.read(last_checkpoint)
+
+    def _last_checkpoint(self) -> None:
+        # A journal that cannot be written any more ends without one; the next start signs then.
+        with contextlib.suppress(apsw.Error), self._connection:
+            self._chain.checkpoint(self._connection, now_us(), "stop")
 
     def set_credentials(
         self, account: str, fields: dict[str, str], actor: dict[str, Any]

@@ -134,6 +134,6 @@ async def test_a_journal_of_the_first_format_is_brought_up_to_date(tmp_path, key
         assert (7, b"[]") == (kept.taken_us, kept.json)
         assert 0 == await store.read(lambda c: taken_us(c, "a", day))
         assert owners.of("2611", None).leg.leg_id == leg.leg_id
-        assert await store.verify_audit() is None
+        assert (await store.verify_audit()).ok
     finally:
         store.close()

@@ -11,7 +11,8 @@ import msgspec
 from gateway.orders.records import Leg, Order
 from gateway.secrets.sealing import Keyring
 from gateway.store import sealed
-from gateway.store.audit import first_bad_row
+from gateway.store.audit.check import check_log
+from gateway.store.audit.checkpoint import parse_public_key
 from tests.chaos.evidence import AuditRow, Journal
 
 
@@ -42,12 +43,14 @@ def verify_audit(path: Path, keyring: Keyring) -> str | None:
     """Walk the audit chain as a crash left it; None when it holds, else where it does not."""
     connection = _open(path)
     try:
-        bad = first_bad_row(connection, sealed.audit_key(connection, keyring))
+        public_key = parse_public_key(sealed.public_key(connection) or "")
+        key = sealed.audit_key(connection, keyring)
+        verdict = check_log(connection, key, public_key)
         rest: Any = connection.execute("PRAGMA quick_check").fetchone()
     finally:
         connection.close()
-    if bad is not None:
-        return f"audit row {bad[0]} {bad[1]}"
+    if not verdict.ok:
+        return verdict.problem
     return None if rest[0] == "ok" else f"the database is damaged: {rest[0]}"
 
 
