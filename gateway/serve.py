@@ -7,16 +7,21 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from adapters.sdk.interface import AdapterPlugin
 from gateway.activation import take_socket
 from gateway.api.server import ApiServer, Listen, assert_port_free
-from gateway.config import Settings
+from gateway.config import Server, Settings, is_loopback
 from gateway.memory import keep_small
 from gateway.notify import ServiceManager
 from gateway.runtime import Gateway, data_dir_of
 from gateway.secrets.sealing import Keyring
 from gateway.store import DataDirLock
+
+if TYPE_CHECKING:
+    from gateway.tls import Finding
+    from gateway.tls.watch import CertificateWatch
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +33,10 @@ _FINISH_S = 12.0
 _HANG_UP_S = 3.0
 
 
+class NotSecure(RuntimeError):
+    """The listener would be open to others without TLS, or with certificates that do not work."""
+
+
 def run(
     settings: Settings,
     plugins: Mapping[str, AdapterPlugin],
@@ -37,12 +46,13 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT, on uvloop where it is installed.
 
-    Raises: `DataDirLocked`, `PortTaken`, `WrongSocket`, `WrongMasterKey`, and what opening the
-    store raises; all of them before anything listens.
+    Raises: `NotSecure`, `DataDirLocked`, `PortTaken`, `WrongSocket`, `WrongMasterKey`, and what
+    opening the store raises; all of them before anything listens.
     """
     import uvloop
 
     keep_small()
+    assert_secure(settings.server)
     fd = take_socket(settings.server.host, settings.server.port)
     if fd is None:
         assert_port_free(settings.server.host, settings.server.port)
@@ -70,6 +80,7 @@ async def serve(
     _kill_on_signal(gateway)
     manager = ServiceManager()
     beating = asyncio.create_task(manager.beat())
+    watching: asyncio.Task[None] | None = None
     try:
         await gateway.start()
         server = settings.server
@@ -81,10 +92,13 @@ async def serve(
                 cert=server.tls.cert,
                 key=server.tls.key,
                 client_ca=server.tls.client_ca,
+                min_version=server.tls.min_version,
                 fd=fd,
             ),
             settings.data_dir,
         )
+        if server.tls.cert is not None:
+            watching = asyncio.create_task(_watch(server, api).run())
         ready = asyncio.Event()
         serving = asyncio.create_task(api.run(ready))
         stopping = asyncio.create_task(stop.wait())
@@ -100,6 +114,9 @@ async def serve(
             await serving
         stopping.cancel()
     finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
         await gateway.stop()
         beating.cancel()
 
@@ -117,6 +134,41 @@ async def _end(
         log.warning("hanging up on requests that still wait")
         serving.cancel()
         await asyncio.wait({serving})
+
+
+def assert_secure(server: Server) -> None:
+    """Raise `NotSecure` where the listener's TLS is missing or would not work, with every reason.
+
+    Raised before anything is started; a gateway that listens half secured is worse than none.
+    """
+    if server.tls.cert is None:
+        if not is_loopback(server.host):
+            raise NotSecure(
+                f"server.host: {server.host} is reachable from other machines, and there is no"
+                " TLS. Set server.tls.cert and server.tls.key (`brokergate tls init` makes them),"
+                " or listen on 127.0.0.1"
+            )
+        return
+    findings = tls_findings(server)
+    if findings:
+        raise NotSecure("\n".join(f"TLS: {each}" for each in findings))
+
+
+def tls_findings(server: Server) -> list[Finding]:
+    """Say what is wrong with the certificate files of a listener that has them."""
+    from gateway.tls import client_ca_findings, pair_findings
+
+    tls = server.tls
+    found = pair_findings(tls.cert, tls.key) if tls.cert and tls.key else []
+    return [*found, *(client_ca_findings(tls.client_ca) if tls.client_ca else [])]
+
+
+def _watch(server: Server, api: ApiServer) -> CertificateWatch:
+    from gateway.tls.watch import CertificateWatch
+
+    tls = server.tls
+    files = [file for file in (tls.cert, tls.key, tls.client_ca) if file is not None]
+    return CertificateWatch(files, lambda: tls_findings(server), api.renew)
 
 
 async def _first(*tasks: asyncio.Task[object] | asyncio.Task[None] | asyncio.Task[bool]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import socket
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from gateway.cli.failure import Failure
+from gateway.cli.options import ClientTls
 
 _TIMEOUT_S = 30.0
 
@@ -67,9 +69,12 @@ def problem_words(reply: Reply) -> str:
 class HttpApi:
     """A running gateway: `unix:PATH`, `http://` on this machine, or `https://`."""
 
-    def __init__(self, where: str, key: str | None = None) -> None:
+    def __init__(
+        self, where: str, key: str | None = None, context: ssl.SSLContext | None = None
+    ) -> None:
         self._where = where
         self._key = key
+        self._context = context
 
     def call(
         self,
@@ -90,21 +95,23 @@ class HttpApi:
             data = msgspec.json.encode(body)
             sent["Content-Type"] = "application/json"
         target = f"{path}?{urlencode(query)}" if query else path
-        connection = _connection(self._where, timeout_s)
+        connection = _connection(self._where, timeout_s, self._context)
         try:
             connection.request(method, target, data, sent)
             answer = connection.getresponse()
             return Reply(answer.status, _json(answer.read()))
         except TimeoutError as error:
             raise Failure(f"no answer from {self._where} within {timeout_s:.0f} s") from error
+        except ssl.SSLError as error:
+            raise Failure(f"no secure connection to {self._where}: {_tls_words(error)}") from error
         except (OSError, http.client.HTTPException) as error:
             raise Failure(f"cannot reach the gateway at {self._where}: {error}") from error
         finally:
             connection.close()
 
 
-def remote_api(url: str, key_file: str) -> HttpApi:
-    """Make a client for a gateway elsewhere. Raises `Failure` for a bad URL or key file."""
+def remote_api(url: str, key_file: str, tls: ClientTls | None = None) -> HttpApi:
+    """Make a client for a gateway elsewhere. Raises `Failure` for a bad URL, key or TLS file."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Failure(f"--url {url}: write it as in https://gate.lan:8080")
@@ -114,7 +121,45 @@ def remote_api(url: str, key_file: str) -> HttpApi:
         key = Path(key_file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise Failure(f"--key-file {key_file}: cannot be read as an API key: {error}") from error
-    return HttpApi(url.rstrip("/"), key)
+    context = _context(tls or ClientTls()) if parts.scheme == "https" else None
+    return HttpApi(url.rstrip("/"), key, context)
+
+
+def _context(tls: ClientTls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+    except (OSError, ssl.SSLError) as error:
+        raise Failure(f"--ca {tls.ca}: cannot be read as PEM certificates: {error}") from error
+    if tls.client_cert is not None:
+        files = f"--client-cert {tls.client_cert}, --client-key {tls.client_key}"
+        try:
+            context.load_cert_chain(tls.client_cert, tls.client_key, _no_passphrase)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise Failure(f"{files}: not a certificate with its key: {error}") from error
+    return context
+
+
+def _no_passphrase() -> str:
+    raise ValueError("the key is encrypted with a passphrase; take it off with openssl pkey")
+
+
+def _tls_words(error: ssl.SSLError) -> str:
+    """Say who did not trust whom, and what to do about it."""
+    text = str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message
+        if "IP address" in why or "Hostname" in why:
+            return f"{why}; use a name that its certificate has"
+        if "expired" in why:
+            return f"{why}; renew it at the gateway (brokergate tls renew)"
+        return f"{why}; name the CA that signed the gateway's certificate with --ca"
+    if "CERTIFICATE_REQUIRED" in text or "certificate required" in text:
+        return "the gateway asks for a client certificate: --client-cert and --client-key"
+    if "UNKNOWN_CA" in text or "BAD_CERTIFICATE" in text or "DECRYPT_ERROR" in text:
+        return "the gateway does not take this client certificate; it is not of its client CA"
+    if "WRONG_VERSION_NUMBER" in text:
+        return "it does not speak TLS there; is its URL http://?"
+    return text
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -128,12 +173,17 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _connection(where: str, timeout_s: float) -> http.client.HTTPConnection:
+def _connection(
+    where: str, timeout_s: float, context: ssl.SSLContext | None
+) -> http.client.HTTPConnection:
     if where.startswith("unix:"):
         return _UnixConnection(where.removeprefix("unix:"), timeout_s)
     parts = urlsplit(where)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(
+            parts.hostname or "", parts.port, timeout=timeout_s, context=context
+        )
+    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
 
 
 def _json(data: bytes) -> Any:

@@ -17,9 +17,6 @@ from gateway.cli.program import console_command
 
 @click.command("console")
 @target_options
-@click.option("--ca", type=click.Path(exists=True), help="Certificates to trust, with --url.")
-@click.option("--cert", type=click.Path(exists=True), help="Client certificate, with --url.")
-@click.option("--cert-key", type=click.Path(exists=True), help="Its private key.")
 @click.option("--read-only", is_flag=True, help="Look, and act on nothing.")
 @click.option("--theme", type=click.Choice(("dark", "light")), default="dark", show_default=True)
 @click.option("--keys", type=click.Path(exists=True), help="JSON file: name of a key to the key.")
@@ -28,9 +25,6 @@ def command(
     config: str | None,
     url: str | None,
     key_file: str | None,
-    ca: str | None,
-    cert: str | None,
-    cert_key: str | None,
     read_only: bool,
     theme: str,
     keys: str | None,
@@ -47,15 +41,18 @@ def command(
     """
     target = target_of(config, url, key_file)
     words = ["--theme", theme]
-    for name, value in (("--ca", ca), ("--cert", cert), ("--cert-key", cert_key)):
-        if value is not None and not url:
-            raise click.UsageError(f"{name} goes with --url")
+    tls = target.tls
+    for name, value in (
+        ("--ca", tls.ca),
+        ("--cert", tls.client_cert),
+        ("--cert-key", tls.client_key),
+    ):
         words += [name, value] if value is not None else []
     words += ["--keys", keys] if keys else []
     words += ["--read-only"] if read_only else []
     words += ["--no-mouse"] if no_mouse else []
     if target.url and target.key_file:
-        remote_api(target.url, target.key_file)
+        remote_api(target.url, target.key_file, tls)
         words += _remote_words(target.url, target.key_file)
     else:
         words += ["--socket", str(_socket_of(target.config))]

@@ -9,21 +9,13 @@ import click
 import msgspec
 
 from gateway.cli.configuration import Setup, find_master_key, load_setup
+from gateway.cli.doctor_tls import Check, tls_checks
 from gateway.cli.failure import Failure
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-class Check(msgspec.Struct, kw_only=True):
-    """One thing looked at. `ok` None: worth knowing, not wrong."""
-
-    name: str
-    ok: bool | None
-    detail: str
-    fix: str | None = None
 
 
 class AdapterHosts(msgspec.Struct, kw_only=True):
@@ -95,6 +87,7 @@ def _checks(config: str | None) -> Iterator[Check]:
     )
     yield _data_dir(setup)
     yield from _running_and_key(setup)
+    yield from tls_checks(setup.settings.server)
     yield _masters(setup)
 
 

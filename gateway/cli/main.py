@@ -26,6 +26,7 @@ _COMMANDS = {
     "health": _Entry("gateway.cli.health", "Whether the gateway answers at all."),
     "vault": _Entry("gateway.cli.vault", "Seal broker credentials; list which are set."),
     "login": _Entry("gateway.cli.login", "Log accounts in at their brokers."),
+    "tls": _Entry("gateway.cli.tls", "Make certificates: a CA, the server's, the callers'."),
     "keys": _Entry("gateway.cli.keys", "Make, list and revoke API keys."),
     "alerts": _Entry("gateway.cli.alerts", "Who is told of troubles; test it; set secrets."),
     "orders": _Entry("gateway.cli.orders", "Look at orders and what became of them."),

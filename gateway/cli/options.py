@@ -11,6 +11,22 @@ from click.core import ParameterSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_META = "brokergate.tls"
+# As the console had them first.
+_OLD_NAMES = {"--client-cert": ("--cert",), "--client-key": ("--cert-key",)}
+
+
+@dataclass(frozen=True)
+class ClientTls:
+    """The files by which a gateway elsewhere is trusted, and this client proven to it.
+
+    Without `ca` the system's authorities are trusted.
+    """
+
+    ca: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+
 
 @dataclass(frozen=True)
 class Target:
@@ -19,6 +35,7 @@ class Target:
     config: str | None = None
     url: str | None = None
     key_file: str | None = None
+    tls: ClientTls = ClientTls()
 
 
 def _config_of(ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
@@ -45,7 +62,25 @@ def json_option(command: F) -> F:
 
 
 def target_options(command: F) -> F:
-    """Add `--config`, `--url` and `--key-file`; read them with `target_of`."""
+    """Add `--config`, `--url`, `--key-file` and the TLS files; read them with `target_of`.
+
+    The TLS files are kept in the context: every command has them, and none looks at them itself.
+    """
+    for name, words in (
+        ("--client-key", "Its private key, with --url."),
+        ("--client-cert", "Client certificate (PEM) for a gateway that asks for one, with --url."),
+        ("--ca", "Certificates (PEM) to trust instead of the system's, with --url."),
+    ):
+        command = click.option(
+            name,
+            *(_OLD_NAMES.get(name, ())),
+            name[2:].replace("-", "_"),
+            envvar=f"BROKERGATE_{name[2:].replace('-', '_').upper()}",
+            type=click.Path(),
+            expose_value=False,
+            callback=_keep,
+            help=words,
+        )(command)
     command = click.option(
         "--key-file",
         envvar="BROKERGATE_KEY_FILE",
@@ -64,4 +99,18 @@ def target_of(config: str | None, url: str | None, key_file: str | None) -> Targ
         raise click.UsageError("--url needs --key-file: a file that holds an API key")
     if key_file and not url:
         raise click.UsageError("--key-file goes with --url; this machine's gateway needs no key")
-    return Target(config, url, key_file)
+    context = click.get_current_context()
+    kept: dict[str, str | None] = context.meta.get(_META, {})
+    for name, value in kept.items():
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if value and given and not url:
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(f"{option} goes with --url; this machine's gateway needs none")
+    tls = ClientTls(**kept)
+    if url and bool(tls.client_cert) != bool(tls.client_key):
+        raise click.UsageError("--client-cert and --client-key go together: name both files")
+    return Target(config, url, key_file, tls if url else ClientTls())
+
+
+def _keep(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    ctx.meta.setdefault(_META, {})[parameter.name] = value

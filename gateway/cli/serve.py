@@ -45,7 +45,7 @@ def command(port: int | None, config: str | None) -> None:
     from gateway.activation import WrongSocket
     from gateway.api.server import PortTaken
     from gateway.secrets import Keyring, SealError
-    from gateway.serve import run
+    from gateway.serve import NotSecure, run
     from gateway.store import DataDirLocked
     from gateway.store.schema import StoreError, StoreTooNew
 
@@ -56,9 +56,8 @@ def command(port: int | None, config: str | None) -> None:
 
     # Between the end of the loop and the end of the process a second signal changes nothing.
     try:
-        with told(
-            PortTaken, WrongSocket, DataDirLocked, SealError, StoreTooNew, StoreError, OSError
-        ):
+        refused = (NotSecure, PortTaken, WrongSocket, DataDirLocked)
+        with told(*refused, SealError, StoreTooNew, StoreError, OSError):
             run(settings, setup.plugins, Keyring(master_key), on_ready=ready)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -23,7 +23,7 @@ def connected(target: Target, *, offline: bool = False) -> Iterator[Api]:
     `offline`: the command can also be done on a stopped gateway's store. Raises `Failure`.
     """
     if target.url and target.key_file:
-        yield remote_api(target.url, target.key_file)
+        yield remote_api(target.url, target.key_file, target.tls)
         return
     setup = load_setup(target.config)
     data_dir = setup.settings.data_dir
