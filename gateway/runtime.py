@@ -32,6 +32,7 @@ from gateway.api.events import EventRoutes
 from gateway.api.instruments import InstrumentRoutes
 from gateway.api.keys import KeyRoutes
 from gateway.api.kill import KillRoutes
+from gateway.api.kpis import KpiRoutes
 from gateway.api.limits import LimitRoutes
 from gateway.api.market import MarketRoutes
 from gateway.api.metrics import MetricsRoutes
@@ -58,6 +59,7 @@ from gateway.events.feed import Feed
 from gateway.instruments import DailyRefresh, InstrumentService, is_stale
 from gateway.kill import Engagement, KillFile, KillSwitch, Scope
 from gateway.kill.switch import JOURNAL as JOURNAL_BROKEN
+from gateway.kpi.keeper import MinuteKeeper
 from gateway.lending import Lending
 from gateway.market.candles import CandleDesk
 from gateway.market.quotes import QuoteDesk
@@ -87,6 +89,7 @@ from gateway.sessions import SessionManager
 from gateway.store import Store, StoreBroken
 from gateway.store.alerts import AlertQueue
 from gateway.store.candles import CandleStore
+from gateway.store.figures import FigureStore
 from gateway.store.instruments import InstrumentStore
 from gateway.store.owners import legs_between
 from gateway.version import program_version
@@ -97,6 +100,7 @@ JOURNAL = "journal.db"
 INSTRUMENTS = "instruments.db"
 CANDLES = "candles.db"
 ALERTS = "alerts.db"
+FIGURES = "figures.db"
 CALLS = "calls.json"
 ADAPTERS = "adapters"
 
@@ -236,6 +240,10 @@ class Gateway:
             self.alerts.tell,
             self.sessions.views,
         )
+        self._figure_store = FigureStore(data_dir / FIGURES)
+        self.minutes = MinuteKeeper(
+            self._figure_store, self.accounts, self._switch, lambda: self.tally.repeats
+        )
         self._background: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -257,6 +265,7 @@ class Gateway:
             if account.session is not None:
                 self._session_active(account.id)
         self._spawn(self.tally.watch_loop())
+        self._spawn(self.minutes.run())
         self._spawn(self.snapshots.run())
         self._spawn(self.masters.run())
         self._spawn(self.losses.run())
@@ -282,6 +291,7 @@ class Gateway:
             await account.adapter.close()
         self._instrument_store.close()
         self._candle_store.close()
+        self._figure_store.close()
         await self.keys.close()
         self.store.close()
 
@@ -291,9 +301,9 @@ class Gateway:
             self.instruments, lambda loaded_us: is_stale(loaded_us, now_us(), refresh_at)
         )
         routes = [
-            *OrderRoutes(self.orders, self.store, self.accounts).routes(),
+            *OrderRoutes(self.orders, self.store, self.accounts, self.tally.repeat).routes(),
             *ValidateRoutes(self.orders).routes(),
-            *BasketRoutes(self.baskets).routes(),
+            *BasketRoutes(self.baskets, self.tally.repeat).routes(),
             *self._cancel_routes.routes(),
             *CloseRoutes(
                 self.closes, self.accounts, self.settings.groups, self.instruments.find_everywhere
@@ -327,6 +337,7 @@ class Gateway:
                 self.sessions.session_expired,
             ).routes(),
             *self._book_routes(),
+            *KpiRoutes(self.store, self._figure_store, self.minutes, self.accounts).routes(),
             *MetricsRoutes(self.tally, self.accounts, self._switch, self.store).routes(),
         ]
         routes.append(docs_route())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from gateway.api.orders import idempotency_key
@@ -29,8 +31,9 @@ _decode = msgspec.json.Decoder(BasketRequest)
 
 
 class BasketRoutes:
-    def __init__(self, baskets: Baskets) -> None:
+    def __init__(self, baskets: Baskets, on_repeat: Callable[[], None]) -> None:
         self._baskets = baskets
+        self._on_repeat = on_repeat
 
     def routes(self) -> list[Route]:
         return [
@@ -52,6 +55,8 @@ class BasketRoutes:
         key = idempotency_key(call)
         request: BasketRequest = call.decode(_decode, "invalid_order")
         placed, replayed = await self._baskets.place(call.who, key, request, _WAIT_S)
+        if replayed:
+            self._on_repeat()
         view = _view(call, placed)
         headers = [(b"Idempotency-Replayed", b"true")] if replayed else []
         return Answer(_STATUS[view.summary], view, headers)

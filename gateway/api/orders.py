@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -44,9 +44,14 @@ class OrderRoutes:
     """Handlers over the order service; they hold no rule of their own."""
 
     def __init__(
-        self, service: OrderService, store: Store, accounts: Mapping[str, Account]
+        self,
+        service: OrderService,
+        store: Store,
+        accounts: Mapping[str, Account],
+        on_repeat: Callable[[], None],
     ) -> None:
         self._service = service
+        self._on_repeat = on_repeat
         self._accounts = accounts
         self._store = store
 
@@ -136,6 +141,7 @@ class OrderRoutes:
         answer = self._answer(call, live)
         answer.status = order_status(answer.body)
         if replayed:
+            self._on_repeat()
             answer.headers.append((b"Idempotency-Replayed", b"true"))
         return answer
 

@@ -45,6 +45,7 @@ _OFFLINE = frozenset(
         ("GET", "/v1/kill-switch"),
         ("POST", "/v1/kill-switch/release"),
         ("GET", "/v1/reconcile"),
+        ("GET", "/v1/kpis"),
     }
 )
 

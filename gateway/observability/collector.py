@@ -228,6 +228,11 @@ class GatewayCollector(Collector):
         )
         for (method, route), histogram in self._tally.request_seconds.items():
             _add(seconds, (method, route), histogram)
+        yield CounterMetricFamily(
+            "brokergate_repeated_requests",
+            "Requests answered with the order or basket that their key had already made",
+            value=self._tally.repeats,
+        )
         lag = HistogramMetricFamily(
             "brokergate_event_loop_lag_seconds",
             "How late the event loop comes to what is due, asked every second",

@@ -68,6 +68,7 @@ class Tally:
         self.overhead: Histograms[str] = Histograms(FAST)
         self.commits = Histogram(FAST)
         self.writes = 0
+        self.repeats = 0
         self.calls: dict[tuple[str, str, str], int] = defaultdict(int)
         self.call_seconds: Histograms[tuple[str, str]] = Histograms(SLOW)
         self.requests: dict[tuple[str, str, int], int] = defaultdict(int)
@@ -99,6 +100,10 @@ class Tally:
         self.calls[account, call_class, verdict] += 1
         if seconds is not None:
             self.call_seconds.add((account, call_class), seconds)
+
+    def repeat(self) -> None:
+        """Take a request that was answered with what its key had already made."""
+        self.repeats += 1
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Take an answer of the API. `route` is the path's pattern, so that there are few."""

@@ -33,6 +33,8 @@ from gateway.store.audit import (
     Verdict,
     last_seq,
     rows_after,
+    rows_from,
+    seq_at,
 )
 from gateway.store.audit.anchors import Anchor
 from gateway.store.audit.chain import CHECKPOINT_ROWS, last_checkpoint
@@ -221,6 +223,14 @@ class Store:
     async def audit_rows(self, wanted: RowFilter) -> tuple[list[AuditRow], int]:
         """Return rows, oldest first, and up to which row the log was looked through."""
         return await self.read(lambda c: rows_after(c, wanted))
+
+    async def audit_seq_at(self, at_us: int) -> int:
+        """Return the number of the first audit row at or after a time."""
+        return await self.read(lambda c: seq_at(c, at_us))
+
+    async def audit_rows_from(self, seq: int, limit: int) -> list[AuditRow]:
+        """Return rows of the audit log from a number on, whatever they are of."""
+        return await self.read(lambda c: rows_from(c, seq, limit))
 
     async def last_audit_seq(self) -> int:
         return await self.read(last_seq)

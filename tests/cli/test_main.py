@@ -40,6 +40,7 @@ COMMANDS = [
     "kill release",
     "instruments refresh",
     "instruments search",
+    "kpi",
     "audit verify",
     "backup",
     "restore",

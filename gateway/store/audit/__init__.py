@@ -8,7 +8,14 @@ the vault can check every row, and whoever has the public key can check an expor
 
 from gateway.store.audit.chain import AuditChain
 from gateway.store.audit.checkpoint import CHECKPOINT, Checkpoint, Signer
-from gateway.store.audit.rows import AuditRow, RowFilter, last_seq, rows_after
+from gateway.store.audit.rows import (
+    AuditRow,
+    RowFilter,
+    last_seq,
+    rows_after,
+    rows_from,
+    seq_at,
+)
 from gateway.store.audit.verdict import Fault, Verdict
 
 __all__ = [
@@ -22,4 +29,6 @@ __all__ = [
     "Verdict",
     "last_seq",
     "rows_after",
+    "rows_from",
+    "seq_at",
 ]
