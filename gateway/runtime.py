@@ -47,6 +47,7 @@ from gateway.api.routing import Route
 from gateway.api.sessions import SessionRoutes
 from gateway.api.unresolved import UnresolvedRoutes
 from gateway.api.validate import ValidateRoutes
+from gateway.audit import AuditKeeper
 from gateway.books.closes import begins
 from gateway.books.desk import BookDesk
 from gateway.books.keeper import SnapshotKeeper
@@ -122,7 +123,9 @@ class Gateway:
             on_broken=self._journal_broke,
             on_commit=self.tally.commit,
             on_leg=self._leg_written,
+            checkpoint_rows=settings.audit.checkpoint_rows,
         )
+        self.audit = AuditKeeper(self.store, settings.audit)
         self.days = CalendarFile(data_dir)
         self._instrument_store = InstrumentStore(data_dir / INSTRUMENTS)
         lending = Lending(data_dir / INSTRUMENTS)
@@ -271,6 +274,8 @@ class Gateway:
         self._spawn(self.losses.run())
         await self.alerts.start()
         self._spawn(self.watch.run())
+        await self.audit.start()
+        self._spawn(self.audit.run())
 
     async def stop(self) -> None:
         """Let orders on the wire finish, then close everything. Safe to call once."""
@@ -293,6 +298,7 @@ class Gateway:
         self._candle_store.close()
         self._figure_store.close()
         await self.keys.close()
+        await self.audit.stop()
         self.store.close()
 
     def routes(self) -> list[Route]:

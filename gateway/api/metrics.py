@@ -40,6 +40,7 @@ class MetricsRoutes:
 
         from gateway.observability.collector import GatewayCollector
 
+        signed = await self._store.last_checkpoint()
         registry = CollectorRegistry(auto_describe=False)
         registry.register(
             GatewayCollector(
@@ -48,6 +49,7 @@ class MetricsRoutes:
                 self._switch,
                 allows=call.who.allows,
                 audit_head=await self._store.last_audit_seq(),
+                checkpoint=signed[1] if signed is not None else None,
             )
         )
         encode, content_type = choose_encoder(call.headers.get("accept", ""))

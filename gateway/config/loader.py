@@ -124,8 +124,11 @@ def _with_absolute_paths(settings: Settings, folder: FilePath) -> Settings:
             for name in ("webhooks", "emails")
         }
     )
+    names = ("anchor_file", "archive_dir")
+    kept = {name: absolute(getattr(settings.audit, name)) for name in names}
     return settings.model_copy(
         update={
+            "audit": settings.audit.model_copy(update=kept),
             "data_dir": absolute(settings.data_dir),
             "server": server,
             "accounts": accounts,

@@ -221,6 +221,20 @@ class Alerts(_Section):
     audit_head_every_s: Annotated[int, Field(ge=1, le=86400)] = 3600
 
 
+class Audit(_Section):
+    """How the audit log is signed, published and kept.
+
+    `anchor_file` gets every signed checkpoint, best on another machine or append-only.
+    `archive_dir`: where rows older than `keep_days` go; without it they are removed.
+    """
+
+    anchor_file: Path | None = None
+    archive_dir: Path | None = None
+    keep_days: Annotated[int, Field(ge=1, le=36500)] = 1827
+    checkpoint_rows: Annotated[int, Field(ge=10, le=100_000)] = 1000
+    checkpoint_minutes: Annotated[int, Field(ge=1, le=1440)] = 10
+
+
 class Settings(_Section):
     """The whole configuration. Paths are absolute once loaded."""
 
@@ -231,6 +245,7 @@ class Settings(_Section):
     prechecks: Prechecks = Prechecks()
     risk: _Risk = NO_LIMITS
     alerts: Alerts = Alerts()
+    audit: Audit = Audit()
     groups: dict[str, dict[str, _Multiplier]] = {}
     accounts: tuple[Account, ...] = ()
 

@@ -26,6 +26,7 @@ from gateway.kill.levels import Subject
 from gateway.observability.tally import Histogram, Tally
 from gateway.orchestrator.account import Account
 from gateway.orders.states import UNPROVEN
+from gateway.store.audit import Checkpoint
 from gateway.version import program_version
 
 _ACCOUNT = ("account", "broker")
@@ -40,7 +41,8 @@ _BREAKER = {
 class GatewayCollector(Collector):
     """Made for one scrape. Accounts that `allows` refuses are left out, with all that is theirs.
 
-    `audit_head` is the number of the newest row of the audit log.
+    `audit_head` is the number of the newest row of the audit log, `checkpoint` the newest signed
+    statement about it.
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class GatewayCollector(Collector):
         *,
         allows: Callable[[str], bool],
         audit_head: int,
+        checkpoint: Checkpoint | None,
     ) -> None:
         self._tally = tally
         self._switch = switch
         self._accounts = {name: item for name, item in accounts.items() if allows(name)}
         self._audit_head = audit_head
+        self._checkpoint = checkpoint
 
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily(
@@ -211,6 +215,18 @@ class GatewayCollector(Collector):
         )
         yield GaugeMetricFamily(
             "brokergate_audit_head", "Number of the newest audit row", value=self._audit_head
+        )
+        checkpoint = self._checkpoint
+        yield GaugeMetricFamily(
+            "brokergate_audit_signed",
+            "Number of the newest audit row that a checkpoint signs",
+            value=checkpoint.through if checkpoint is not None else 0,
+        )
+        # 12 hexadecimal digits are 48 bits, which a float holds exactly.
+        yield GaugeMetricFamily(
+            "brokergate_audit_signed_hash",
+            "The first 12 hexadecimal digits of that row's hash, as a number",
+            value=int(checkpoint.hash[:12], 16) if checkpoint is not None else 0,
         )
 
     def _requests(self) -> Iterator[Metric]:

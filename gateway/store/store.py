@@ -40,6 +40,9 @@ from gateway.store.audit.anchors import Anchor
 from gateway.store.audit.chain import CHECKPOINT_ROWS, last_checkpoint
 from gateway.store.audit.check import check_log
 from gateway.store.audit.checkpoint import parse_public_key
+from gateway.store.audit.export import Selection, export_file
+from gateway.store.audit.records import ExportFormat
+from gateway.store.audit.retention import Removal, removable, remove
 from gateway.store.emergency import EmergencyLog
 from gateway.store.journal import Existing, LegEvent, OrderFilter
 from gateway.store.kill import KillRow
@@ -291,6 +294,24 @@ class Store:
     async def last_checkpoint(self) -> tuple[int, Checkpoint] | None:
         """The newest checkpoint, with the number of its row."""
         return await self.read(last_checkpoint)
+
+    async def removable_audit(self, before_us: int) -> list[Removal]:
+        """Which of the oldest audit rows may go, in the steps in which they may."""
+        return await self.read(lambda c: removable(c, before_us))
+
+    def remove_audit(self, removal: Removal, archive: str | None) -> asyncio.Future[None]:
+        """Take one step of `removable_audit`, in one transaction with the row that tells of it."""
+        at = now_us()
+        return self.write(lambda c: remove(c, self._chain, removal, at, archive), ("removal",))
+
+    async def export_audit(self, path: Path, selection: Selection) -> None:
+        """Write an export to a new file of mode 0600, on disk when this returns.
+
+        Raises: `Damaged`, `OSError`.
+        """
+        await asyncio.to_thread(
+            export_file, self.path, path, selection, self.audit_public_key, ExportFormat.JSONL
+        )
 
     def _last_checkpoint(self) -> None:
         # A journal that cannot be written any more ends without one; the next start signs then.

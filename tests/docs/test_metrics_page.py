@@ -16,7 +16,7 @@ PAGE = DOCS / "metrics.md"
 @pytest.fixture(scope="module")
 def families() -> list[Metric]:
     collector = GatewayCollector(
-        Tally(), {}, KillSwitch(), allows=lambda account: True, audit_head=0
+        Tally(), {}, KillSwitch(), allows=lambda account: True, audit_head=0, checkpoint=None
     )
     return list(collector.collect())
 

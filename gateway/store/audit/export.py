@@ -6,8 +6,11 @@ checkpoints is left out, as the second one's signature.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from hashlib import sha256
+from pathlib import Path
 
 import apsw
 import msgspec
@@ -99,6 +102,38 @@ def export_lines(
         yield line
     assert end is not None  # noqa: S101
     yield write(end)
+
+
+def export_file(
+    journal: Path, path: Path, selection: Selection, public_key: str, spelling: ExportFormat
+) -> None:
+    """Write an export of a journal to a new file of mode 0600, on disk when this returns.
+
+    Raises: `Damaged`, `FileExistsError`, `OSError`.
+    """
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, "a file is never overwritten", str(path))
+    unfinished = path.with_name(path.name + ".part")
+    connection = apsw.Connection(str(journal), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        connection.set_busy_timeout(5000)
+        descriptor = os.open(
+            unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+        )
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(export_lines(connection, selection, public_key, spelling))
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, unlike a rename, never takes the place of a file that came in between.
+        os.link(unfinished, path)
+        folder = os.open(path.absolute().parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        connection.close()
+        unfinished.unlink(missing_ok=True)
 
 
 def _records(
