@@ -171,7 +171,9 @@ class Console(App[None]):
         self.feed.want(*view.wants, *view.on_demand)
 
     def action_refresh(self) -> None:
-        self.feed.want("accounts", "kill", "unresolved", *self.view.wants, *self.view.on_demand)
+        self.feed.want(
+            "accounts", "kill", "unresolved", "figures", *self.view.wants, *self.view.on_demand
+        )
         self.view.opened()
 
     def action_theme(self) -> None:
@@ -218,8 +220,8 @@ class Console(App[None]):
                 screen.show(self.model)
 
     def _tick(self) -> None:
-        """What ages has its age drawn; a connected console is left alone."""
-        if self.model.gone_since is not None:
+        """What ages has its age drawn; a console that shows only what is new is left alone."""
+        if self.model.gone_since is not None or self.view.on_demand:
             self._changed(set())
 
 

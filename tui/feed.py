@@ -25,7 +25,7 @@ QUESTIONS = {
 }
 _ALWAYS = ("accounts", "kill", "unresolved")
 _TOUCHED = {
-    "order": ("accounts", "unresolved", "orders"),
+    "order": ("accounts", "unresolved", "orders", "limits"),
     "session": ("accounts",),
     "kill": ("kill",),
     "breaker": ("accounts", "breakers"),
@@ -90,7 +90,10 @@ class Feed:
         """Ask one question now and keep the answer, or why there is none."""
         reading = self.model.reading(name)
         try:
-            value = await self.gateway.get(self._paths[name])
+            if name == "figures":
+                value: Any = await self.gateway.figures()
+            else:
+                value = await self.gateway.get(self._paths[name])
             if name == "unresolved":
                 await self._name_orders(value["unresolved"])
             reading.took(value)
@@ -118,8 +121,7 @@ class Feed:
         """What each connection begins with; the gateway may have another version or state."""
         self.model.scopes = await self.gateway.scopes()
         self.model.connected, self.model.gone_since, self.model.gone_why = True, None, ""
-        self.want(*_ALWAYS, *self._wanted())
-        self.model.version = await self.gateway.version()
+        self.want(*_ALWAYS, "figures", *self._wanted())
 
     def _heard(self, together: list[Event]) -> None:
         for event in together:
@@ -134,7 +136,7 @@ class Feed:
     async def _read_on(self, ready: asyncio.Event) -> None:
         await ready.wait()
         while True:
-            names = self._dirty & {*self._paths}
+            names = self._dirty & {*self._paths, "figures"}
             self._dirty -= names
             await asyncio.gather(*(self.read(name) for name in names))
             self._changed(names)
@@ -144,7 +146,7 @@ class Feed:
                     async with asyncio.timeout(_SLOW_S):
                         await self._wake.wait()
                 except TimeoutError:
-                    self.want(*_ALWAYS)
+                    self.want(*_ALWAYS, *self._wanted())
             await asyncio.sleep(_COALESCE_S)
 
     def _gone(self, why: str) -> None:

@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from tui.model import Model
+from tui.panel import write
 from tui.words import seconds
 
 
@@ -37,13 +38,13 @@ class Header(Vertical):
     def show(self, model: Model) -> None:
         link = self.query_one("#link", Static)
         link.set_class(model.gone_since is not None, "gone")
-        link.update(link_words(model, self._where))
+        write(self, "#link", link_words(model, self._where))
         kill = self.query_one("#kill", Static)
         kill.set_class(bool(model.kill and model.kill["engaged"]), "engaged")
-        kill.update(kill_words(model))
+        write(self, "#kill", kill_words(model))
         alarm = self.query_one("#alarm", Static)
         alarm.set_class(bool(model.alarm), "told")
-        alarm.update(f"‼ {model.alarm} · Backspace clears")
+        write(self, "#alarm", f"‼ {model.alarm} · Backspace clears")
 
 
 def link_words(model: Model, where: str) -> Text:
@@ -62,7 +63,8 @@ def link_words(model: Model, where: str) -> Text:
         text.append("  READ-ONLY", "bold")
     elif "operate" not in model.scopes:
         text.append(f"  may: {' '.join(sorted(model.scopes))}")
-    text.append(f"  brokergate {model.version}  {where}")
+    version = f" {model.figures.version}" if model.figures else ""
+    text.append(f"  brokergate{version}  {where}")
     return text
 
 

@@ -1,32 +1,41 @@
-"""A long log drawn line by line: only what is on the screen costs anything."""
+"""A long log drawn line by line: only what is on the screen costs anything.
+
+Some thousand rows are held around the cursor; near either end of them the next ones are asked for.
+"""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 from rich.segment import Segment
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-_KEPT = 20_000
+_KEPT = 6_000
+# So near to an end of what is held, the rows beyond it are fetched.
+_EDGE = 200
 
 
 class LogView(ScrollView, can_focus=True):
-    """Holds at most 20,000 rows. `following` keeps the newest in sight; moving up pauses it."""
+    """`following` keeps the newest row in sight; moving up pauses it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)", "Down", show=False, id="log.down", tooltip="Next row"),
         Binding("k,up", "move(-1)", "Up", show=False, id="log.up", tooltip="Row before"),
-        Binding("pagedown", "move(15)", "Page", show=False, id="log.page_down"),
-        Binding("pageup", "move(-15)", "Page", show=False, id="log.page_up"),
+        Binding("pagedown", "page(1)", "Page", show=False, id="log.page_down"),
+        Binding("pageup", "page(-1)", "Page", show=False, id="log.page_up"),
         Binding("G,end", "newest", "Newest", show=False, id="log.newest", tooltip="Follow again"),
     ]
 
     class Earlier(Message):
-        """The cursor stands on the first row held: earlier ones are wanted."""
+        """The cursor comes near the first row held: earlier ones are wanted."""
+
+    class Later(Message):
+        """The cursor comes near the last row held while nothing is followed."""
 
     class Newest(Message):
         """The newest rows are wanted, and whatever comes after them."""
@@ -37,23 +46,40 @@ class LogView(ScrollView, can_focus=True):
         self.following = True
         self.cursor = 0
 
-    def replace(self, rows: list[dict[str, Any]]) -> None:
-        self.rows = rows[-_KEPT:]
+    def replace(self, rows: list[dict[str, Any]], at_seq: int | None = None) -> None:
+        """Hold these rows; the cursor goes to the newest while following, else to `at_seq`."""
+        self.rows = rows[-_KEPT:] if self.following else rows[:_KEPT]
         self.cursor = len(self.rows) - 1 if self.following else 0
+        if at_seq is not None:
+            at = (place for place, row in enumerate(self.rows) if row["seq"] >= at_seq)
+            self.cursor = next(at, len(self.rows) - 1)
         self._redraw()
 
     def append(self, rows: list[dict[str, Any]]) -> None:
-        """Add newest rows; only while following, since a pause must not move what is read."""
+        """Add newest rows and go to the last; only while following."""
         self.rows += rows
         del self.rows[:-_KEPT]
         self.cursor = len(self.rows) - 1
         self._redraw()
 
+    def extend(self, rows: list[dict[str, Any]]) -> None:
+        """Add later rows; what is read does not move."""
+        self.rows += rows
+        dropped = max(0, len(self.rows) - _KEPT)
+        del self.rows[:dropped]
+        self._moved(-dropped)
+
     def prepend(self, rows: list[dict[str, Any]]) -> None:
+        """Add earlier rows; what is read does not move."""
         self.rows[:0] = rows
         del self.rows[_KEPT:]
-        self.cursor += len(rows)
+        self._moved(len(rows))
+
+    def _moved(self, by: int) -> None:
+        self.cursor = max(0, self.cursor + by)
+        top = max(0, self.scroll_offset.y + by)
         self._redraw()
+        self.call_after_refresh(self.scroll_to, y=top, animate=False)
 
     @property
     def selected(self) -> dict[str, Any] | None:
@@ -64,8 +90,21 @@ class LogView(ScrollView, can_focus=True):
             self.following = False
         self.cursor = max(0, min(len(self.rows) - 1, self.cursor + step))
         self._redraw()
-        if self.cursor == 0 and step < 0:
+        if step < 0 and self.cursor < _EDGE:
             self.post_message(self.Earlier())
+        elif step > 0 and not self.following and self.cursor >= len(self.rows) - _EDGE:
+            self.post_message(self.Later())
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.prevent_default().stop()
+        self.action_move(-3)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.prevent_default().stop()
+        self.action_move(3)
+
+    def action_page(self, pages: int) -> None:
+        self.action_move(pages * max(1, self.size.height - 1))
 
     def action_newest(self) -> None:
         self.following = True

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from tui.link import Figures
+
 
 @dataclass
 class Reading:
@@ -36,7 +38,6 @@ class Model:
     gone_why: str = ""
     scopes: frozenset[str] = frozenset()
     read_only: bool = False
-    version: str = ""
     alarm: str = ""
 
     def reading(self, name: str) -> Reading:
@@ -57,6 +58,11 @@ class Model:
     @property
     def unresolved(self) -> list[dict[str, Any]]:
         return self.value("unresolved", "unresolved")
+
+    @property
+    def figures(self) -> Figures | None:
+        value = self.reading("figures").value
+        return value if isinstance(value, Figures) else None
 
     @property
     def kill(self) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""A table with four drawn states: loading, empty, stale, failed."""
+"""A table with its states drawn: loading, empty, aged, stale, failed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from tui.model import Model, Reading
 from tui.words import seconds
 
 Cell = str | Text
+
+
+def write(parent: Widget, place: str, words: str | Text) -> None:
+    """Put words into a line, which costs nothing where they stand there already."""
+    line = parent.query_one(place, Static)
+    if line.content != words:
+        line.update(words)
 
 
 class Row(NamedTuple):
@@ -66,22 +74,28 @@ class Grid(DataTable[Cell]):
 
 
 class Panel(Vertical):
-    """Shows a reading as rows, or says why there are none. `empty` names the next useful key."""
+    """Shows a reading as rows, or says why there are none. `empty` names the next useful key.
+
+    `ages`: it is read only when somebody asks for it, so its age always stands above it.
+    """
 
     DEFAULT_CSS = """
     Panel { height: 1fr; }
     Panel > .note { height: auto; padding: 0 1; display: none; }
-    Panel.loading > .note, Panel.empty > .note, Panel.stale > .note, Panel.failed > .note
-    { display: block; }
-    Panel.loading > .note { color: $text-muted; }
-    Panel.stale > .note { background: $warning; color: $background; }
+    Panel.loading > .note, Panel.empty > .note, Panel.aged > .note, Panel.stale > .note,
+    Panel.failed > .note { display: block; }
+    Panel.loading > .note, Panel.aged > .note { color: $text-muted; }
+    Panel.stale > .note { text-style: bold; background: $warning; color: $background; }
     Panel.failed > .note { background: $error; color: $text; }
     Panel > Grid { height: 1fr; }
     """
 
-    def __init__(self, columns: Sequence[str], empty: str, **options: str) -> None:
+    def __init__(
+        self, columns: Sequence[str], empty: str, *, ages: bool = False, **options: str
+    ) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
         self._columns = columns
+        self._ages = ages
         self._empty = empty
         self.state = "loading"
 
@@ -110,7 +124,7 @@ class Panel(Vertical):
             self.remove_class(self.state)
             self.add_class(state)
             self.state = state
-        self.query_one(".note", Static).update(words)
+        write(self, ".note", words)
         self.grid.sync(rows)
 
     def _state(self, reading: Reading, model: Model, any_rows: bool) -> tuple[str, str]:
@@ -121,6 +135,7 @@ class Panel(Vertical):
             return "loading", "… Loading"
         if why:
             return "stale", f"! As it was {seconds(reading.age_s)} ago: {why}"
+        age = f"read {seconds(reading.age_s)} ago · r reads again" if self._ages else ""
         if not any_rows:
-            return "empty", self._empty
-        return "good", ""
+            return "empty", f"{self._empty} · {age}" if age else self._empty
+        return ("aged", age) if age else ("good", "")

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from textual import events
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from tests.gateway.rig import Rig
@@ -31,12 +32,18 @@ class Desk:
         await self._pilot.pause()
 
     async def type(self, text: str) -> None:
-        await self.keys(*text)
+        await self.until(lambda: time.monotonic() >= self._seen_from(), "time to read it")
+        self.bunch(*text)
+        await self._pilot.pause()
+        await self.app.keyline.idle()
+        await self._pilot.pause()
 
     def bunch(self, *keys: str) -> None:
         """Keys that arrive all at once, as over a slow line."""
         for key in keys:
-            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+            one = len(key) == 1
+            name = _character_to_key(key) if one else key
+            self.app.post_message(events.Key(name, key if one else None))
 
     def _seen_from(self) -> float:
         return getattr(self.app.screen, "seen_from", 0.0)

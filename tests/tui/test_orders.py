@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.gateway.rig import Rig
 from tests.tui.conftest import Desk, console
+from tui.panel import Grid
 
 
 async def fill_ticket(desk: Desk, account: str, *, price: str = "760.00") -> None:
@@ -34,6 +35,45 @@ async def test_an_order_placed_elsewhere_appears_with_its_timeline_and_is_cancel
         await desk.sees("Cancel this order?")
         await desk.keys("tab", "enter")
         await desk.sees("hdfc-main CANCELLED", "fyers-main CANCELLED", "mstock-main CANCELLED")
+
+
+async def test_an_order_is_modified_and_cancelled_at_one_account(tmp_path):
+    async with Rig(tmp_path / "data", brokers=("fyers", "hdfc")) as rig, console(rig) as desk:
+        placed = await rig.place(
+            accounts=["fyers-main", "hdfc-main"], price="760.00", wait_for="book"
+        )
+        path = f"/v1/orders/{placed.json['order_id']}"
+        await desk.sees("● connected")
+        await desk.keys("3")
+        await desk.sees("✓ OPEN")
+        await desk.keys("m")
+        await desk.sees("Modify BUY 10 NSE:SBIN @760.00", "hdfc-main OPEN 0/10")
+        await desk.keys("enter")
+        await desk.sees("Nothing changes")
+        await desk.type("fyers-main")
+        await desk.keys("tab", "tab")
+        await desk.type("761.00")
+        await desk.keys("enter")
+        await desk.sees("price: 760.00 → 761.00", "at fyers-main")
+        await desk.keys("tab", "enter")
+        await desk.sees("✓ fyers-main: applied")
+        prices = {
+            leg["account"]: leg["price"] for leg in (await rig.call("GET", path)).json["legs"]
+        }
+        assert {"fyers-main": "761.00", "hdfc-main": "760.00"} == prices
+
+        await desk.keys("escape", "enter")
+        await desk.sees("hdfc-main OPEN", "send_begin")
+        await desk.keys("G")
+        account = desk.app.screen._accounts[desk.app.screen.query_one(Grid).selected]
+        await desk.keys("a")
+        await desk.sees(f"Cancel this order at {account}?")
+        await desk.keys("tab", "enter")
+        await desk.sees(f"{account} CANCELLED")
+        states = {
+            leg["account"]: leg["state"] for leg in (await rig.call("GET", path)).json["legs"]
+        }
+        assert {account} == {name for name, state in states.items() if state == "CANCELLED"}
 
 
 async def test_cancel_all_takes_what_the_filter_leaves(tmp_path):

@@ -14,6 +14,7 @@ from tui.dialogs.base import Dialog
 from tui.dialogs.confirm import Confirm
 from tui.field import Field
 from tui.model import Model
+from tui.panel import write
 
 LEVELS = {
     "REDUCE_ONLY": "only orders that make a position smaller",
@@ -80,8 +81,8 @@ class KillDialog(Dialog[None]):
         text.append("for ")
         text.append(f"◀ {self._words_of(self._scope)} ▶", "bold reverse")
         text.append(f"  ({scopes.index(self._scope) + 1} of {len(scopes)})")
-        self.query_one("#choice", Static).update(text)
-        self.query_one("#engaged", Static).update(progress_words(model.kill))
+        write(self, "#choice", text)
+        write(self, "#engaged", progress_words(model.kill))
 
     def action_level(self, step: int) -> None:
         self._level = (self._level + step) % len(LEVELS)

@@ -15,6 +15,7 @@ from tui.dialogs.base import Dialog, failure_words
 from tui.field import Field
 from tui.link import NoAnswer, Problem, Unreachable
 from tui.link.api import segment
+from tui.panel import write
 from tui.words import left_until
 
 _LOGIN_S = 90.0
@@ -165,8 +166,8 @@ class LoginDialog(Dialog[None]):
 
     def _draw(self) -> None:
         lines = [f"{name:<16} {end}" for name, end in self._ends.items()]
-        self.query_one("#ends", Static).update("\n".join(lines))
-        self.query_one("#step", Static).update(step_words(self._at, self._step))
+        write(self, "#ends", "\n".join(lines))
+        write(self, "#step", step_words(self._at, self._step))
 
 
 def step_words(account: str, step: dict[str, Any]) -> str:

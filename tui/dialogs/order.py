@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -30,11 +31,20 @@ class OrderDialog(Dialog[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "cancel", "Cancel", id="order.cancel", tooltip="Cancel this order"),
+        Binding(
+            "a",
+            "cancel_here",
+            "Cancel one",
+            id="order.cancel_account",
+            tooltip="Cancel it at the account of the selected line",
+        ),
+        Binding("m", "modify", "Modify", id="order.modify", tooltip="Change this order"),
     ]
 
     def __init__(self, order: dict[str, Any]) -> None:
         super().__init__()
         self._order = order
+        self._accounts: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -44,7 +54,10 @@ class OrderDialog(Dialog[None]):
             grid.add_columns("time", "account", "to", "event", "try", "ms", "the broker's words")
             yield grid
             yield Static("", classes="said", markup=False)
-            yield Static("c cancels · Esc leaves", classes="keys")
+            yield Static(
+                "c cancels · a cancels at the selected line's account · m modifies · Esc leaves",
+                classes="keys",
+            )
 
     def on_mount(self) -> None:
         self._draw()
@@ -61,13 +74,30 @@ class OrderDialog(Dialog[None]):
 
     def action_cancel(self) -> None:
         if self.console.allowed("trade"):
-            self.run_worker(self._cancel(), group="cancel", exclusive=True)
+            self.run_worker(self._cancel(None), group="cancel", exclusive=True)
 
-    async def _cancel(self) -> None:
-        question = Confirm("Cancel this order?", cancel_words(self._order), "Cancel the order")
+    def action_cancel_here(self) -> None:
+        key = self.query_one(Grid).selected
+        account = self._accounts.get(key or "")
+        if account is None:
+            self.say("Select a line of the account first.")
+        elif self.console.allowed("trade"):
+            self.run_worker(self._cancel(account), group="cancel", exclusive=True)
+
+    def action_modify(self) -> None:
+        from tui.dialogs.modify import ModifyDialog
+
+        if self.console.allowed("trade"):
+            self.app.push_screen(ModifyDialog(self._order))
+
+    async def _cancel(self, account: str | None) -> None:
+        at = f" at {account}" if account else ""
+        words = cancel_words(self._order, account)
+        question = Confirm(f"Cancel this order{at}?", words, f"Cancel the order{at}")
         if await self.app.push_screen_wait(question):
-            self.say("… cancelling")
+            self.say(f"… cancelling{at}")
             path = f"/v1/orders/{segment(self._order['order_id'])}"
+            path += f"?{urlencode({'account': account})}" if account else ""
             answer = await self.ask("DELETE", path)
             if answer is not None:
                 self.say("✓ over" if answer.status == 200 else "… asked for, not confirmed yet")
@@ -79,6 +109,11 @@ class OrderDialog(Dialog[None]):
         if answer is not None:
             accounts = {leg["leg_id"]: leg["account"] for leg in self._order["legs"]}
             events = answer.body["events"]
+            self._accounts = {
+                str(n): accounts[row["leg_id"]]
+                for n, row in enumerate(events)
+                if row["leg_id"] in accounts
+            }
             self.query_one(Grid).sync(
                 [Row(str(n), _event_cells(row, accounts)) for n, row in enumerate(events)]
             )
@@ -97,12 +132,13 @@ def order_words(order: dict[str, Any]) -> str:
     return f"{request['side']} {quantity} {request['instrument']}{price}"
 
 
-def cancel_words(order: dict[str, Any]) -> list[str]:
-    """What a question about cancelling names: the order, then each account."""
+def cancel_words(order: dict[str, Any], account: str | None = None) -> list[str]:
+    """What a question about cancelling names: the order, then each account, or the one."""
     legs = [
         f"{leg['account']} ({leg['broker']}): {leg['pending_quantity']} of {leg['quantity']} open,"
         f" {leg['state']}"
         for leg in order["legs"]
+        if account in (None, leg["account"])
     ]
     return [f"{order_words(order)} {order['request']['order_type']}", *legs]
 

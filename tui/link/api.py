@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from tui.link import http
+from tui.link.figures import Figures, figures
 from tui.link.http import Answer, NoAnswer, Where
 from tui.link.sse import Event, events
 
@@ -73,9 +74,12 @@ class Gateway:
             if answer.status not in (401, 403)
         )
 
-    async def version(self) -> str:
-        """The gateway's version, from its OpenAPI document."""
-        return str((await self.get("/openapi.json"))["info"]["version"])
+    async def figures(self) -> Figures:
+        """Read the gateway's own figures. Raises as `ask` does."""
+        answer = await http.call(self.where, "GET", "/metrics", is_text=True)
+        if answer.status >= 400:
+            raise Problem(answer)
+        return figures(answer.body)
 
     async def follow(self, path: str, after: int | None) -> AsyncIterator[list[Event]]:
         """Listen from `after`, or from now on. An empty list is a sign of life.

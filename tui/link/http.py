@@ -59,8 +59,12 @@ async def call(
     *,
     headers: Mapping[str, str] | None = None,
     timeout_s: float = 15.0,
+    is_text: bool = False,
 ) -> Answer:
-    """Make one call. Raises `Unreachable` or `NoAnswer`, which differ in what may have happened."""
+    """Make one call. Raises `Unreachable` or `NoAnswer`, which differ in what may have happened.
+
+    `is_text`: a good answer is text, and so is the body then.
+    """
     data = msgspec.json.encode(body) if body is not None else b""
     reader, writer = await _connected(where)
     try:
@@ -69,6 +73,8 @@ async def call(
             await writer.drain()
             status, answered = await _read_head(reader)
             content = b"".join([piece async for piece in _pieces(reader, answered)])
+        if is_text and status < 400:
+            return Answer(status, content.decode())
         return Answer(status, msgspec.json.decode(content) if content else None)
     except TimeoutError as error:
         raise NoAnswer(f"no answer within {timeout_s:.0f} s") from error

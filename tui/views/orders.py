@@ -12,7 +12,6 @@ from textual.widgets import DataTable, Input
 
 from tui.dialogs.confirm import Confirm
 from tui.dialogs.order import OrderDialog, cancel_words, order_words, prompted_call
-from tui.dialogs.ticket import TicketDialog
 from tui.field import Field
 from tui.filters import parsed
 from tui.link.api import segment
@@ -40,6 +39,7 @@ class Orders(View):
             id="orders.cancel_all",
             tooltip="Cancel every open order that the filter leaves",
         ),
+        Binding("m", "modify", "Modify", id="orders.modify", tooltip="Change the selected order"),
         Binding("o", "open_only", "Open", id="orders.open", tooltip="Only open orders, or all"),
         Binding("slash", "filter", "Filter", id="orders.filter", tooltip="Filter the list"),
     ]
@@ -69,6 +69,8 @@ class Orders(View):
             self.app.push_screen(OrderDialog(order))
 
     def action_ticket(self) -> None:
+        from tui.dialogs.ticket import TicketDialog
+
         if self.console.allowed("trade"):
             self.app.push_screen(TicketDialog())
 
@@ -76,6 +78,13 @@ class Orders(View):
         order = self._selected()
         if order and self.console.allowed("trade"):
             self.run_worker(self._cancel(order))
+
+    def action_modify(self) -> None:
+        from tui.dialogs.modify import ModifyDialog
+
+        order = self._selected()
+        if order and self.console.allowed("trade"):
+            self.app.push_screen(ModifyDialog(order))
 
     def action_cancel_all(self) -> None:
         if self.console.allowed("trade"):

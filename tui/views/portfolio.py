@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from tui.model import Model
-from tui.panel import Panel, Row
+from tui.panel import Panel, Row, write
 from tui.views.base import View
 from tui.words import shown, total
 
@@ -39,10 +39,10 @@ class Portfolio(View):
 
     def compose(self) -> ComposeResult:
         yield Static("", id="kinds", markup=False)
-        yield Panel(_COLUMNS, "None at any account · p shows the others", id="positions")
-        yield Panel(_COLUMNS, "None at any account · p shows the others", id="holdings")
+        yield Panel(_COLUMNS, "None at any account · p shows the others", id="positions", ages=True)
+        yield Panel(_COLUMNS, "None at any account · p shows the others", id="holdings", ages=True)
         columns = ("account", "available ₹", "used ₹", "opening ₹", "collateral ₹", "")
-        yield Panel(columns, "No account · p shows the others", id="funds")
+        yield Panel(columns, "No account · p shows the others", id="funds", ages=True)
         yield Static("", classes="detail", id="totals", markup=False)
 
     def show(self, model: Model) -> None:
@@ -52,9 +52,9 @@ class Portfolio(View):
             results = model.value(kind, "results")
             panel.show(model.reading(kind), model, _rows(kind, results))
         words = " ".join(f"[{kind}]" if kind == self._kind else f" {kind} " for kind in _KINDS)
-        self.query_one("#kinds", Static).update(words)
+        write(self, "#kinds", words)
         totals = _totals(self._kind, model.value(self._kind, "results"))
-        self.query_one("#totals", Static).update(totals)
+        write(self, "#totals", totals)
 
     def opened(self) -> None:
         self.query_one(f"#{self._kind}", Panel).grid.focus()

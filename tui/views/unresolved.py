@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from tui.dialogs.resolve import ResolveDialog, leg_words, suspect_words
 from tui.model import Model
-from tui.panel import Panel, Row
+from tui.panel import Panel, Row, write
 from tui.views.base import View
 from tui.words import clock, seconds, shown
 
@@ -70,7 +70,7 @@ class Unresolved(View):
 
     def _detail(self) -> None:
         row = self._selected()
-        self.query_one("#evidence", Static).update(evidence_words(row) if row else "")
+        write(self, "#evidence", evidence_words(row) if row else "")
 
 
 def evidence_words(row: dict[str, Any]) -> str:
