@@ -40,7 +40,7 @@ FindInstrument = Callable[[Account, str], Awaitable[Instrument | None]]
 LookNow = Callable[[Account], Awaitable[bool]]
 SessionExpired = Callable[[Account, LoginExpired], None]
 MayModify = Callable[[LiveLeg, str | None, bool], None]
-JudgeModify = Callable[[Account, Leg, ModifyOrder], Awaitable[None]]
+JudgeModify = Callable[[Account, LiveLeg, ModifyOrder], Awaitable[None]]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +142,7 @@ class Actions:
             outcome = "unknown"
             try:
                 if not _only_decreases(leg.record, wanted):
-                    await self._judge_modify(account, leg.record, wanted)
+                    await self._judge_modify(account, leg, wanted)
                 outcome = await self._send_modify(leg, account, wanted, session, key_id)
             except Denied:
                 outcome = "refused"

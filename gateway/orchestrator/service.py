@@ -31,7 +31,7 @@ from gateway.orchestrator.squaring import KILL_CLIENT
 from gateway.orchestrator.stops import Stops
 from gateway.orders.ids import TagMint
 from gateway.orders.problems import Problem
-from gateway.orders.records import Leg, Purpose, Reason
+from gateway.orders.records import Purpose, Reason
 from gateway.orders.request import OrderRequest, WaitFor
 from gateway.orders.states import (
     AT_BROKER,
@@ -282,9 +282,11 @@ class OrderService:
         """Raise `Denied` for a modify that must not go out now; a decrease always may."""
         self._stops.assert_may_modify(leg, key_id, decreases=decreases)
 
-    async def _judge_modify(self, account: Account, leg: Leg, wanted: ModifyOrder) -> None:
+    async def _judge_modify(self, account: Account, leg: LiveLeg, wanted: ModifyOrder) -> None:
         """Raise `ModifyDenied` for a modify that breaks the contract's rules or a limit."""
-        failure = first_failure(await self._desk.judge_change(account, leg, wanted))
+        precheck = leg.order.order.request.precheck
+        checks = await self._desk.judge_change(account, leg.record, wanted, precheck)
+        failure = first_failure(checks)
         if failure is not None:
             reason = reason_of(failure)
             raise ModifyDenied(reason.message, reason=reason.code, details=reason.details)

@@ -111,10 +111,7 @@ class PrecheckDesk:
         """
         now = self._now()
         checks = list(check_contract(draft, now.date(), may_slice=may_slice))
-        if account.policy.market_hours == "enforce":
-            offers = account.plugin.capabilities.has(Feature.AMO)
-            exchange = draft.instrument.exchange
-            checks.append(check_hours(self._calendar, exchange, now, amo=amo, offers_amo=offers))
+        checks += self._hours(account, draft, now, amo=amo)
         if first_failure(checks) is not None or closing:
             return Judged(checks=checks)
         price = draft.price if draft.price is not None else draft.trigger_price
@@ -193,11 +190,16 @@ class PrecheckDesk:
         )
         self._enter(account, part)
 
-    async def judge_change(self, account: Account, leg: Leg, wanted: ModifyOrder) -> list[Check]:
+    async def judge_change(
+        self, account: Account, leg: Leg, wanted: ModifyOrder, precheck: Precheck
+    ) -> list[Check]:
         """Judge an order at the broker as it is to become, and count it as that if all is well.
 
-        `follow` says what it came to. The prices may be waited for as when placing.
+        `follow` says what it came to. The prices and funds may be waited for as when placing.
+        The money is judged by the estimate of what it needs beyond what it had: brokers'
+        calculators know of whole orders only.
         """
+        deadline = self.deadline()
         entry = self.ledger_of(account.id).entry(leg.broker_tag)
         draft = Draft(
             instrument=wanted.instrument,
@@ -209,14 +211,20 @@ class PrecheckDesk:
             trigger_price=wanted.trigger_price,
             disclosed_quantity=wanted.disclosed_quantity,
         )
-        checks = list(check_contract(draft, self._now().date(), may_slice=False))
+        now = self._now()
+        checks = list(check_contract(draft, now.date(), may_slice=False))
+        checks += self._hours(account, draft, now, amo=leg.amo)
         if first_failure(checks) is not None:
             return checks
         price = draft.price if draft.price is not None else draft.trigger_price
         last = None
         if price is None or self._has_collar(account, draft):
-            last = await self._last_price(account, draft.instrument.instrument, self.deadline())
+            last = await self._last_price(account, draft.instrument.instrument, deadline)
         price = price if price is not None else last
+        margin = estimate_margin(draft, price)
+        funds = None
+        if precheck is not Precheck.OFF:
+            funds = await self._funds.get(account, self.seconds_left(deadline))
         value = price * draft.quantity if price is not None else None
         old_value = entry.value if entry is not None else _value_of(leg, leg.quantity)
         candidate = Candidate(
@@ -238,8 +246,16 @@ class PrecheckDesk:
             )
             if before is not None:
                 ledger.add(before)
+        funds = self._funds.known(account) if funds is not None else None
+        remaining = self._left(account, funds) if funds is not None else None
+        more = margin
+        if margin is not None:
+            had = entry.margin if entry is not None else None
+            more = max(margin - (had or _margin_of(leg, wanted) or _ZERO), _ZERO)
+        checks.append(_affordable(precheck, more, None, "estimate", remaining))
+        if precheck is Precheck.STRICT:
+            checks = [_strict(check) for check in checks]
         if entry is not None and first_failure(checks) is None:
-            margin = estimate_margin(draft, price)
             # Until it is answered, the funds may know of the order as it was or as it is to be.
             self._replace(
                 account.id,
@@ -329,6 +345,13 @@ class PrecheckDesk:
             if leg.state in TERMINAL:
                 self.settle(leg)
 
+    def _hours(self, account: Account, draft: Draft, now: datetime, *, amo: bool) -> list[Check]:
+        if account.policy.market_hours != "enforce":
+            return []
+        offers = account.plugin.capabilities.has(Feature.AMO)
+        exchange = draft.instrument.exchange
+        return [check_hours(self._calendar, exchange, now, amo=amo, offers_amo=offers)]
+
     def _enter(self, account: Account, entry: Entry) -> None:
         self._ledgers[account.id].enter(entry)
         self._all.enter(entry)
@@ -417,6 +440,22 @@ def _value_of(leg: Leg, quantity: int) -> Decimal | None:
     sent = leg.sent
     price = leg.average_price or leg.price or (sent.price if sent else None) or leg.trigger_price
     return price * quantity if price is not None else None
+
+
+def _margin_of(leg: Leg, wanted: ModifyOrder) -> Decimal | None:
+    """Estimate what an order needed as it was."""
+    sent = leg.sent
+    draft = Draft(
+        instrument=wanted.instrument,
+        side=leg.side,
+        order_type=sent.order_type if sent else leg.order_type,
+        product=leg.product,
+        quantity=leg.quantity,
+        price=sent.price if sent else leg.price,
+        trigger_price=sent.trigger_price if sent else leg.trigger_price,
+    )
+    price = draft.price if draft.price is not None else draft.trigger_price
+    return estimate_margin(draft, price)
 
 
 def _look_of(leg: Leg) -> Look | None:

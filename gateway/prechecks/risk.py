@@ -68,6 +68,8 @@ def check_change(
     scope: str,
 ) -> Iterator[Check]:
     """Yield verdicts for an order at the broker as it is to become; the ledger is without it."""
+    if more_quantity or more_value:
+        yield from _permitted(limits, candidate.draft, scope)
     for check in _sizes(limits, ledger, candidate, scope):
         if more_value if check.check.endswith("_value") else more_quantity:
             yield check

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from gateway.orders.times import IST
 from tests.gateway.rig import Rig
 from tests.prechecks.test_refusals import assert_refused, option_of, put_limits
 
@@ -309,6 +311,18 @@ MODIFIED = {
         "risk_limit",
         "price",
     ),
+    "more_of_what_is_banned_since": (
+        {"banned_instruments": ["NSE:*"]},
+        {"quantity": 11},
+        "risk_limit",
+        "instrument",
+    ),
+    "a_higher_price_for_what_is_banned_since": (
+        {"banned_products": ["CNC"]},
+        {"price": "701.00"},
+        "risk_limit",
+        "product",
+    ),
     "a_price_between_ticks": ({}, {"price": "700.02"}, "tick_size", "price"),
     "a_price_outside_the_band": ({}, {"price": "99999.00"}, "price_band", "price"),
 }
@@ -335,6 +349,32 @@ async def test_a_modify_is_refused_before_it_is_sent(tmp_path, case):
         assert (order.quantity, order.price) == (10, 700)
         assert one.sims["fyers"].calls["modify"] == 0
         assert (await used(one))["quantity"] == 10
+
+
+async def test_a_strict_order_grows_only_as_far_as_the_money_goes(tmp_path):
+    async with Rig(
+        tmp_path / "data",
+        brokers=("fyers",),
+        options={"cash": 10_000},
+        account_settings=_AT_ONCE,
+        settings={"prechecks": {"budget_ms": 2000}},
+    ) as one:
+        placed = await one.place("k", precheck="strict", **RESTING)
+        leg = await patch(one, placed, quantity=20)
+        assert ("refused", "margin_short") == (leg["modify"], leg["modify_reason"]["code"])
+        assert one.sims["fyers"].calls["modify"] == 0
+        assert (await patch(one, placed, quantity=14))["modify"] == "applied"
+
+
+async def test_an_order_is_not_modified_while_its_market_is_closed(tmp_path):
+    closed = {**_AT_ONCE, "market_hours": "enforce"}
+    async with Rig(tmp_path / "data", brokers=("fyers",), account_settings=closed) as one:
+        one.gateway.prechecks._now = lambda: datetime(2026, 11, 23, 11, 0, tzinfo=IST)
+        placed = await one.place("k", **RESTING)
+        one.gateway.prechecks._now = lambda: datetime(2026, 11, 23, 22, 0, tzinfo=IST)
+        leg = await patch(one, placed, quantity=11)
+        assert ("refused", "market_closed") == (leg["modify"], leg["modify_reason"]["code"])
+        assert one.sims["fyers"].calls["modify"] == 0
 
 
 async def test_a_modify_that_is_applied_is_counted_as_what_it_is_now(one):
