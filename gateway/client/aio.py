@@ -422,7 +422,9 @@ class AsyncClient:
         key: str | None = None,
         timeout_s: float = 30.0,
     ) -> Any:
-        """Make any other call; return its JSON. Only a GET, or one with a `key`, is repeated."""
+        """Make any other call; return its JSON, or its text. Only a GET, or one with a `key`, is
+        repeated.
+        """
         repeat = Repeat.READ if method == "GET" else Repeat.KEYED if key else Repeat.ONCE
         request: Request[Any] = Request(
             method,

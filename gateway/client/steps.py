@@ -227,8 +227,9 @@ def _judged(request: Request[T], answer: Answer) -> Done[T] | tuple[GatewayError
 
 def _decoded(request: Request[T], answer: Reply) -> T:
     if not answer.content:
-        value: Any = None
-        return msgspec.convert(value, request.answer)
+        return msgspec.convert(None, request.answer)
+    if "json" not in answer.headers.get("content-type", "json"):
+        return msgspec.convert(answer.content.decode(), request.answer)
     return msgspec.json.decode(answer.content, type=request.answer)
 
 
