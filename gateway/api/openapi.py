@@ -1,9 +1,14 @@
-"""The OpenAPI 3.1 document, made from the same table of routes that is served."""
+"""The OpenAPI 3.1 document, made from the same table of routes that is served.
+
+Its examples are `examples.json`: requests and answers of `docs/calls.md`, as a demo gave them
+(`tests/docs/record.py`).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import resources
 from typing import Any
 
 import msgspec
@@ -12,6 +17,32 @@ from gateway.api.routing import Answer, Call, Route
 from gateway.orders.request import FieldError
 
 _REF = "#/components/schemas/{name}"
+_DESCRIPTIONS = {202: "Not all of it is settled yet: ask again", 204: "Done", 503: "Not now"}
+# What is answered without a shape of its own, where that is not plain text.
+_KINDS = {
+    "/docs": "text/html",
+    "/v1/callback/{account}": "text/html",
+    "/openapi.json": "application/json",
+    "/v1/instruments/refresh": "application/json",
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "One value per order you mean; the same when you repeat a request.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "example": "b2f1c7d0-first-order",
+}
+_UNAUTHENTICATED = {
+    "type": "urn:brokergate:problem:unauthenticated",
+    "title": "Unauthenticated",
+    "status": 401,
+    "detail": "send your API key as: Authorization: Bearer bg_live_...",
+    "code": "unauthenticated",
+    "request_id": "req_0123456789abcdef",
+    "errors": [],
+}
+Schemas = Mapping[Any, dict[str, Any]]
 
 
 class ProblemDocument(msgspec.Struct, kw_only=True):
@@ -27,26 +58,41 @@ class ProblemDocument(msgspec.Struct, kw_only=True):
     sent: bool | None = None
 
 
+class Shown(msgspec.Struct, kw_only=True):
+    """The examples of one call: parameters by name, the body, answers by status, a refusal."""
+
+    parameters: dict[str, str] = {}
+    request: Any = None
+    answers: dict[str, Any] = {}
+    problem: Any = None
+
+
 def openapi_document(routes: Iterable[Route], version: str) -> dict[str, Any]:
-    """Describe every route: parameters, bodies, answers, the scope it needs."""
+    """Describe every route: parameters, bodies, answers, the scope it needs, with examples."""
     routes = list(routes)
     types = [t for route in routes for t in (route.request, route.response) if t is not None]
-    _, components = msgspec.json.schema_components(
-        [*dict.fromkeys(types), ProblemDocument], ref_template=_REF
-    )
+    kinds = [*dict.fromkeys(types), ProblemDocument]
+    found, components = msgspec.json.schema_components(kinds, ref_template=_REF)
+    schemas = dict(zip(kinds, found, strict=True))
+    _take_numbers(components, [schemas[r.request] for r in routes if r.request is not None])
+    examples = _examples()
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        shown = examples.get(f"{route.method} {route.path}", Shown())
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, shown)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "brokergate",
             "version": version,
-            "description": "One order API over several broker accounts. Prices are decimal strings"
-            " in answers; strings or JSON numbers in requests. Times are RFC 3339 with offset.",
+            "summary": "One order API over several broker accounts",
+            "description": "Prices are decimal strings in answers; strings or JSON numbers in"
+            " requests, taken by their digits. Times are RFC 3339 with offset. Fields that a call"
+            " does not know are refused. What the calls mean: docs/api.md of the project.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
         "paths": paths,
         "components": {
             "schemas": components,
@@ -81,66 +127,109 @@ def openapi_route(routes: Sequence[Route], version: str) -> Route:
     return route
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _examples() -> dict[str, Shown]:
+    data = resources.files("gateway.api").joinpath("examples.json").read_bytes()
+    return msgspec.json.decode(data, type=dict[str, Shown])
+
+
+def _operation(route: Route, schemas: Schemas, shown: Shown) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": _operation_id(route),
         "summary": route.summary,
         "tags": [route.tag],
-        "parameters": _parameters(route),
-        "responses": _responses(route),
+        "parameters": _parameters(route, shown),
+        "responses": _responses(route, schemas, shown),
     }
-    if route.scope is not None:
+    if route.scope is None:
+        operation["security"] = []
+    else:
+        other = f" or `{route.or_scope}`" if route.or_scope else ""
         operation["security"] = [{"apiKey": []}]
-        operation["description"] = f"Needs the scope `{route.scope}`."
+        operation["description"] = f"Needs the scope `{route.scope}`{other}."
     if route.request is not None:
+        content = _with_example({"schema": schemas[route.request]}, shown.request)
         operation["requestBody"] = {
             "required": route.needs_key,
-            "content": {"application/json": {"schema": _schema(route.request)}},
+            "content": {"application/json": content},
         }
     return operation
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
+def _parameters(route: Route, shown: Shown) -> list[dict[str, Any]]:
+    text = {"type": "string"}
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": text}
         for name in re.findall(r"\{(\w+)\}", route.path)
     ]
     parameters.extend(
-        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
-        for name, text in route.query.items()
+        {"name": name, "in": "query", "description": words, "schema": text}
+        for name, words in route.query.items()
     )
-    if route.needs_key:
-        parameters.append(
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "required": True,
-                "description": "One value per order you mean; the same when you repeat a request.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-            }
-        )
-    return parameters
+    found = [_with_example(each, shown.parameters.get(each["name"])) for each in parameters]
+    return [*found, _KEY] if route.needs_key else found
 
 
-def _responses(route: Route) -> dict[str, Any]:
+def _responses(route: Route, schemas: Schemas, shown: Shown) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status in route.statuses:
-        answer: dict[str, Any] = {"description": route.summary}
-        if route.is_stream:
-            answer["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
-        elif route.response is not None:
-            answer["content"] = {"application/json": {"schema": _schema(route.response)}}
+        answer: dict[str, Any] = {"description": _DESCRIPTIONS.get(status, route.summary)}
+        if status != 204:
+            kind, schema = _answered(route, schemas)
+            # Answers of one shape differ by status in little.
+            example = shown.answers.get(str(status), next(iter(shown.answers.values()), None))
+            content = _with_example({"schema": schema}, example)
+            answer["content"] = {kind: content}
         responses[str(status)] = answer
     if route.scope is not None:
+        problem = _with_example(
+            {"schema": schemas[ProblemDocument]}, shown.problem or _UNAUTHENTICATED
+        )
         responses["default"] = {
             "description": "What is wrong with the request, as a problem document",
-            "content": {"application/problem+json": {"schema": _schema(ProblemDocument)}},
+            "content": {"application/problem+json": problem},
         }
     return responses
 
 
-def _schema(type_: Any) -> dict[str, Any]:
-    return {"$ref": _REF.format(name=type_.__name__)}
+def _answered(route: Route, schemas: Schemas) -> tuple[str, dict[str, Any]]:
+    if route.response is not None:
+        return "application/json", schemas[route.response]
+    kind = "text/event-stream" if route.is_stream else _KINDS.get(route.path, "text/plain")
+    return kind, {"type": "object" if kind == "application/json" else "string"}
+
+
+def _with_example(content: dict[str, Any], example: Any) -> dict[str, Any]:
+    return content if example is None else {**content, "example": example}
+
+
+def _take_numbers(components: dict[str, Any], requests: list[dict[str, Any]]) -> None:
+    """Let the decimals of requests be numbers too; in answers they are always text."""
+    waiting, seen = [name for schema in requests for name in _named(schema)], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting.extend(_named(components[name]))
+            for part in _parts(components[name]):
+                if part.get("format") == "decimal":
+                    part["type"] = ["string", "number"]
+
+
+def _named(schema: Any) -> Iterator[str]:
+    """The components that a schema refers to."""
+    for part in _parts(schema):
+        if "$ref" in part:
+            yield part["$ref"].rpartition("/")[2]
+
+
+def _parts(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        yield schema
+        for value in schema.values():
+            yield from _parts(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _parts(value)
 
 
 def _operation_id(route: Route) -> str:

@@ -63,14 +63,12 @@ def environment(monkeypatch: pytest.MonkeyPatch, demo: Demo) -> pytest.MonkeyPat
     return monkeypatch
 
 
-def test_every_call_answers_as_the_page_says(
-    demo: Demo, environment: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_every_call_answers_as_the_page_says(demo: Demo, environment: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {}
     variables: dict[str, str] = {}
     wrong: list[str] = []
     for call, curl, python in sections():
-        got = answered(demo, call, curl, variables, wrong)
+        answered(demo, call, curl, variables, wrong)
         if not names:
             environment.setenv("ADMIN", variables["ADMIN"])
             run(call, blocks(PAGE)[1].text, names, wrong)
@@ -78,33 +76,26 @@ def test_every_call_answers_as_the_page_says(
         if "step" in names:
             # A reader tries one of the two; here Python's login took the place of curl's.
             variables["CHALLENGE"] = names["step"].challenge_id or ""
-        for seen in request.config.stash.get(SEEN, []):
-            seen(call, curl, got)
     for client in (names["client"], names["admin"]):
         client.close()
     assert wrong == []
 
 
-# Who wants to see what each call answered: tests/docs/record.py, which makes the document's examples.
-SEEN = pytest.StashKey[list[Any]]()
-
-
 def answered(
     demo: Demo, call: str, curl: Block, variables: dict[str, str], wrong: list[str]
-) -> str:
+) -> None:
     wanted = curl.mark.removeprefix("run: ")
     if wanted == "stream":
         text = f"{curl.text.strip()} || true"
         _, body = demo.shell(f"({text}); printf '\\n200'", **variables)
         if not re.search(r"^id: \d+\nevent: \w+\ndata: \{", body, re.MULTILINE):
             wrong.append(f"{call}: {body}")
-        return body
+        return
     status, body = demo.shell(curl.text, **variables)
     if int(wanted) != status:
         wrong.append(f"{call}: {status} {body}")
     with contextlib.suppress(ValueError):
         remember(json.loads(body), variables)
-    return body
 
 
 def remember(got: Any, variables: dict[str, str]) -> None:
