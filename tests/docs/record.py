@@ -161,9 +161,12 @@ def named(text: str) -> str:
 def settled(text: str) -> str:
     """Replace what differs at every run."""
     text = re.sub(r"bg_live_\w+", "bg_live_...", text)
-    text = re.sub(r"\b(ord|leg|chl|req|bkt|cls|kill)_[0-9a-f]{8,}", r"\1_0123456789abcdef", text)
+    text = re.sub(
+        r"\b(ord|leg|chl|req|bsk|bkt|cls|kill)_[0-9a-z]{8,}", r"\1_0123456789abcdef", text
+    )
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)", _AT, text)
     text = re.sub(r'"(broker_tag)":"\d{15}"', r'"\1":"123456789012345"', text)
+    text = re.sub(r'"id":"[0-9A-Za-z]{10}"', '"id":"3mK9xQ2bTz"', text)
     text = re.sub(r'"(mac)":"[^"]+"', r'"\1":"9f2c...e1"', text)
     text = re.sub(r'"(broker_order_id|exchange_order_id)":"[^"]+"', r'"\1":"26112300000001"', text)
     text = re.sub(r'"(\w+_ms|ms|age_s|retry_in_s)":[\d.]+', r'"\1":12', text)
