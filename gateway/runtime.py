@@ -27,6 +27,7 @@ from gateway.api.breakers import BreakerRoutes
 from gateway.api.calendar import CalendarRoutes
 from gateway.api.cancel import CancelRoutes
 from gateway.api.close import CloseRoutes
+from gateway.api.config import ConfigRoutes
 from gateway.api.docs_page import docs_route
 from gateway.api.events import EventRoutes
 from gateway.api.instruments import InstrumentRoutes
@@ -55,6 +56,7 @@ from gateway.books.margins import MarginDesk
 from gateway.books.reader import BookReader
 from gateway.calendar.owner import CalendarFile
 from gateway.calls.journal import BreakerJournal, RecentCalls
+from gateway.config import Account as AccountSettings
 from gateway.config import Settings, adapter_context
 from gateway.events.feed import Feed
 from gateway.instruments import DailyRefresh, InstrumentService, is_stale
@@ -77,6 +79,7 @@ from gateway.orchestrator.service import OrderService
 from gateway.orchestrator.squaring import SquareOff
 from gateway.orchestrator.stopping import StopRun
 from gateway.orchestrator.stops import Stops
+from gateway.orders.problems import Problem
 from gateway.orders.records import Leg
 from gateway.orders.states import LegState
 from gateway.orders.times import ist, now_us
@@ -85,6 +88,8 @@ from gateway.prechecks.desk import PrecheckDesk
 from gateway.prechecks.estimates import MarginEstimator
 from gateway.prechecks.funds import FundsBook
 from gateway.prechecks.loss import LossWatch
+from gateway.reload import Difference, Reloader
+from gateway.roster import Roster
 from gateway.secrets.sealing import Keyring
 from gateway.sessions import SessionManager
 from gateway.store import Store, StoreBroken
@@ -110,9 +115,15 @@ class Gateway:
     """Everything that runs in one process. Open it while holding the data directory's lock."""
 
     def __init__(
-        self, settings: Settings, plugins: Mapping[str, AdapterPlugin], keyring: Keyring
+        self,
+        settings: Settings,
+        plugins: Mapping[str, AdapterPlugin],
+        keyring: Keyring,
+        read_settings: Callable[[], Settings] | None = None,
     ) -> None:
+        """`read_settings` reads the configuration anew for a reload; see `Reloader`."""
         self.settings = settings
+        self._plugins = plugins
         self._switch = KillSwitch()
         data_dir = settings.data_dir
         self.tally = Tally()
@@ -128,11 +139,14 @@ class Gateway:
         self.audit = AuditKeeper(self.store, settings.audit)
         self.days = CalendarFile(data_dir)
         self._instrument_store = InstrumentStore(data_dir / INSTRUMENTS)
-        lending = Lending(data_dir / INSTRUMENTS)
-        self.accounts = {
-            config.id: _account(config, plugins[config.broker], lending, data_dir / ADAPTERS)
-            for config in settings.accounts
-        }
+        lending = self._lending = Lending(data_dir / INSTRUMENTS)
+        self.accounts: Roster[Account] = Roster(
+            {
+                config.id: _account(config, plugins[config.broker], lending, data_dir / ADAPTERS)
+                for config in settings.accounts
+            }
+        )
+        self.groups = Roster(settings.groups)
         self.instruments = InstrumentService(
             self._instrument_store,
             self.accounts,
@@ -142,15 +156,14 @@ class Gateway:
         )
         self.masters = DailyRefresh(self.instruments, settings.instruments.refresh_at)
         self.keys = Keys(self.store)
-        calls = {account.id: account.calls for account in self.accounts.values()}
-        self.breakers = BreakerJournal(self.store, calls)
-        self._recent_calls = RecentCalls(self.store, data_dir / CALLS, calls)
+        self._calls = Roster({account.id: account.calls for account in self.accounts.values()})
+        self.breakers = BreakerJournal(self.store, self._calls)
+        self._recent_calls = RecentCalls(self.store, data_dir / CALLS, self._calls)
         self.sessions = SessionManager(
             self.store, self.accounts, self._session_active, self._before_logout
         )
         for account in self.accounts.values():
-            account.calls.on_login_expired = partial(self.sessions.session_expired, account)
-            account.calls.health.on_call = partial(self.tally.call, account.id)
+            self._listen(account)
         lending.open(self.accounts, self.instruments.find, self.sessions.session_expired)
         boot_id = secrets.token_hex(8)
         self.quotes = QuoteDesk(self.instruments.find, self.sessions.session_expired)
@@ -176,7 +189,7 @@ class Gateway:
         self.orders = OrderService(
             self.store,
             self.accounts,
-            settings.groups,
+            self.groups,
             self.instruments.find,
             boot_id=boot_id,
             kill=self._switch,
@@ -190,7 +203,7 @@ class Gateway:
         )
         self.baskets = Baskets(self.orders, self.store, boot_id)
         self._cancel_routes = CancelRoutes(
-            self.orders.canceller, self.accounts, settings.groups, self.instruments, self.store
+            self.orders.canceller, self.accounts, self.groups, self.instruments, self.store
         )
         closer = Closer(
             self.accounts,
@@ -247,6 +260,20 @@ class Gateway:
         self.minutes = MinuteKeeper(
             self._figure_store, self.accounts, self._switch, lambda: self.tally.repeats
         )
+        self.reloader = Reloader(
+            read=read_settings,
+            running=lambda: self.settings,
+            accounts=self.accounts,
+            practice=lambda broker: plugins[broker].capabilities.practice,
+            make=self._make_account,
+            prepare=self._prepare_account,
+            apply=self._apply,
+            login_lock=self.sessions.lock,
+            settled=self.orders.settled,
+            busy=self.closes.busy,
+            audit=partial(self.store.audit, "config"),
+        )
+        self._loaded_legs: dict[str, list[Leg]] = {}
         self._background: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -312,7 +339,7 @@ class Gateway:
             *BasketRoutes(self.baskets, self.tally.repeat).routes(),
             *self._cancel_routes.routes(),
             *CloseRoutes(
-                self.closes, self.accounts, self.settings.groups, self.instruments.find_everywhere
+                self.closes, self.accounts, self.groups, self.instruments.find_everywhere
             ).routes(),
             *OrderBookRoutes(self.orders, self.orders.elsewhere, self.accounts).routes(),
             *KillRoutes(self.kill, self.accounts, self.keys).routes(),
@@ -331,6 +358,7 @@ class Gateway:
             *instruments.routes(),
             *LimitRoutes(self.limits, self.accounts, self.prechecks.ledger_of).routes(),
             *CalendarRoutes(self.days, self.store).routes(),
+            *ConfigRoutes(self.reloader).routes(),
             *AlertRoutes(self.alerts, self.store).routes(),
             *AuditRoutes(self.store, self.feed, self.accounts).routes(),
             *EventRoutes(self.feed, self.orders, self.accounts).routes(),
@@ -351,15 +379,19 @@ class Gateway:
 
     async def _restore_use(self) -> None:
         """Count what earlier runs placed today against the limits."""
+        for account in self.accounts.values():
+            self._count_use(await self._legs_of_today(account))
+
+    async def _legs_of_today(self, account: Account) -> list[Leg]:
         now = now_us()
         midnight = begins(ist(now).date())
-        for account in self.accounts.values():
-            owned = await self.store.read(
-                lambda c, account=account: legs_between(c, account.id, midnight, now)  # type: ignore[misc]
-            )
-            self.prechecks.restore(each.leg for each in owned)
-            for each in owned:
-                self.fills.leg(each.leg)
+        owned = await self.store.read(lambda c: legs_between(c, account.id, midnight, now))
+        return [each.leg for each in owned]
+
+    def _count_use(self, legs: list[Leg]) -> None:
+        self.prechecks.restore(legs)
+        for leg in legs:
+            self.fills.leg(leg)
 
     def _leg_written(self, leg: Leg, old: LegState | None, new: LegState) -> None:
         """Count a change of a leg; called on the journal's thread."""
@@ -367,7 +399,7 @@ class Gateway:
         self.fills.leg(leg)
 
     def _book_routes(self) -> list[Route]:
-        reads = AccountReads(self.accounts, self.settings.groups)
+        reads = AccountReads(self.accounts, self.groups)
         estimator = MarginEstimator(self.funds, self.quotes.one)
         margins = MarginDesk(self.reader, self.sessions.session_expired, estimator.estimate)
         return [
@@ -385,6 +417,53 @@ class Gateway:
             )
         )
         return build_app(self.routes(), self.keys, limits, self.tally.request)
+
+    def _listen(self, account: Account) -> None:
+        account.calls.on_login_expired = partial(self.sessions.session_expired, account)
+        account.calls.health.on_call = partial(self.tally.call, account.id)
+
+    def _make_account(self, config: AccountSettings) -> Account:
+        state = self.settings.data_dir / ADAPTERS
+        return _account(config, self._plugins[config.broker], self._lending, state)
+
+    async def _prepare_account(self, account: Account) -> None:
+        """Bring an account that nothing knows yet to where a start would have brought it."""
+        replaced = self.accounts.get(account.id)
+        await self.breakers.take_in(account.id, account.calls)
+        await self._recent_calls.take_in(
+            account.id, account.calls, replaced.calls if replaced is not None else None
+        )
+        await self.limits.load_one(account.id)
+        await self.orders.learned_echo(account)
+        self._loaded_legs[account.id] = await self._legs_of_today(account)
+
+    def _apply(self, difference: Difference, made: Mapping[str, Account]) -> None:
+        """Run by another configuration from here on. Nothing in here awaits, nor may fail."""
+        settings: Settings = difference.settings
+        for name in difference.leaving:
+            self.orders.let_go(name)
+            self.sessions.let_go(self.accounts[name])
+        accounts = {
+            config.id: made.get(config.id) or self.accounts[config.id]
+            for config in settings.accounts
+        }
+        for config in settings.accounts:
+            if config.id not in made:
+                account = accounts[config.id]
+                account.follow_policy(_policy(config, account.plugin))
+        self.settings = settings
+        self.accounts.replace(accounts)
+        self._calls.replace({account.id: account.calls for account in accounts.values()})
+        self.groups.replace(settings.groups)
+        self.limits.configure(settings.risk, {each.id: each.risk for each in settings.accounts})
+        for account in made.values():
+            self._listen(account)
+            self.sessions.take_in(account)
+            self.funds.forget(account)
+            legs = self._loaded_legs.pop(account.id, [])
+            if self.prechecks.take_in(account.id):
+                self._count_use(legs)
+            self.orders.take_in(account)
 
     def _session_active(self, account_id: str) -> None:
         """A session came up: stand a connection ready, look up old orders, load its master."""
@@ -432,6 +511,18 @@ class Gateway:
             Scope.GLOBAL, None, f"the process got {name}", {"client": "signal"}, "signal"
         )
 
+    def reload_soon(self) -> None:
+        """Reload the configuration because a signal asks for it; the log says what came of it."""
+        self._spawn(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            await self.reloader.reload({"client": "signal"})
+        except Problem as problem:
+            log.error("the configuration was not reloaded: %s", problem.detail)
+        except StoreBroken as error:
+            log.error("the configuration was not reloaded: %s", error)
+
     async def _kill_file_changed(self, there: bool, reason: str) -> None:
         await self.kill.file_changed(there, reason)
 
@@ -446,16 +537,21 @@ class Gateway:
         task.add_done_callback(self._background.discard)
 
 
-def _account(config: Any, plugin: AdapterPlugin, lending: Lending, state: Path) -> Account:
+def _account(
+    config: AccountSettings, plugin: AdapterPlugin, lending: Lending, state: Path
+) -> Account:
     context = adapter_context(
         config,
         plugin.capabilities,
         state_dir=state / config.id,
         market=lending.market(config.quotes_from),
     )
-    adapter = plugin.create(context)
+    return Account(config.id, plugin, plugin.create(context), _policy(config, plugin))
+
+
+def _policy(config: AccountSettings, plugin: AdapterPlugin) -> AccountPolicy:
     band = config.protect_band
-    policy = AccountPolicy(
+    return AccountPolicy(
         orders_per_second=min(
             config.limits.orders_per_second, plugin.capabilities.orders_per_second
         ),
@@ -466,7 +562,6 @@ def _account(config: Any, plugin: AdapterPlugin, lending: Lending, state: Path) 
         exclusive=config.exclusive,
         quotes_from=config.quotes_from,
     )
-    return Account(config.id, plugin, adapter, policy)
 
 
 def data_dir_of(settings: Settings) -> Path:

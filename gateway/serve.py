@@ -43,6 +43,7 @@ def run(
     keyring: Keyring,
     *,
     on_ready: OnReady | None = None,
+    read_settings: Callable[[], Settings] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, on uvloop where it is installed.
 
@@ -57,7 +58,9 @@ def run(
     if fd is None:
         assert_port_free(settings.server.host, settings.server.port)
     with DataDirLock(data_dir_of(settings)):
-        uvloop.run(serve(settings, plugins, keyring, on_ready=on_ready, fd=fd))
+        uvloop.run(
+            serve(settings, plugins, keyring, on_ready=on_ready, read_settings=read_settings, fd=fd)
+        )
 
 
 async def serve(
@@ -67,17 +70,21 @@ async def serve(
     *,
     stop: asyncio.Event | None = None,
     on_ready: OnReady | None = None,
+    read_settings: Callable[[], Settings] | None = None,
     fd: int | None = None,
 ) -> None:
     """Serve on the running loop until `stop` is set or a signal comes. The lock is the caller's.
 
     Then nothing new is taken, what is on the wire gets its answer or is journalled as unknown,
     and whoever waits for it hears so; only then the listeners close. `fd`: see `Listen`.
+    SIGHUP reads the configuration anew with `read_settings`.
     """
     stop = stop or asyncio.Event()
     _stop_on_signals(stop)
-    gateway = Gateway(settings, plugins, keyring)
+    gateway = Gateway(settings, plugins, keyring, read_settings)
     _kill_on_signal(gateway)
+    if read_settings is not None:
+        _reload_on_signal(gateway)
     manager = ServiceManager()
     beating = asyncio.create_task(manager.beat())
     watching: asyncio.Task[None] | None = None
@@ -181,6 +188,11 @@ def _kill_on_signal(gateway: Gateway) -> None:
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGUSR1, gateway.signalled, signal.SIGUSR1.name
         )
+
+
+def _reload_on_signal(gateway: Gateway) -> None:
+    with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_soon)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
 import msgspec
@@ -82,7 +82,7 @@ class AdminRoutes:
     def __init__(
         self,
         store: Store,
-        accounts: dict[str, Account],
+        accounts: Mapping[str, Account],
         sessions: SessionManager,
         kill: KillService,
         masters: Masters,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -44,7 +45,7 @@ _decode_callback = msgspec.json.Decoder(CallbackRequest)
 
 
 class SessionRoutes:
-    def __init__(self, sessions: SessionManager, accounts: dict[str, Account]) -> None:
+    def __init__(self, sessions: SessionManager, accounts: Mapping[str, Account]) -> None:
         self._sessions = sessions
         self._accounts = accounts
 

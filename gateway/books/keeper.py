@@ -80,7 +80,7 @@ class SnapshotKeeper:
         self._calendar = calendar
         self._clock = clock
         self._days: dict[str, _Day] = {}
-        self._locks = {account_id: asyncio.Lock() for account_id in accounts}
+        self._locks: dict[str, asyncio.Lock] = {}
 
     async def run(self) -> None:
         while True:
@@ -102,7 +102,7 @@ class SnapshotKeeper:
 
         Raises: `StoreBroken`.
         """
-        async with self._locks[account.id]:
+        async with self._locks.setdefault(account.id, asyncio.Lock()):
             now = self._clock()
             day = ist(now).date()
             books: dict[SnapshotKind, Book[Any]] = {}

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,25 +40,33 @@ class BreakerJournal:
         self._store = store
         self._calls = calls
         self._writing: set[asyncio.Future[Any]] = set()
-        for account_id in calls:
-            self._listen(account_id)
+        for account_id, each in calls.items():
+            self._listen(account_id, each)
 
     async def load(self) -> None:
         """Hold the breakers that were held before the restart."""
         for account_id, calls in self._calls.items():
-            held = await self._store.load_meta(_HELD.format(account_id))
-            for name, reason in (msgspec.json.decode(held) if held else {}).items():
-                calls.health.breakers[CallClass(name)].restore_hold(reason)
+            await self._hold(account_id, calls)
+
+    async def take_in(self, account_id: str, calls: AccountCalls) -> None:
+        """Do for an account what was done for the others at the start."""
+        await self._hold(account_id, calls)
+        self._listen(account_id, calls)
+
+    async def _hold(self, account_id: str, calls: AccountCalls) -> None:
+        held = await self._store.load_meta(_HELD.format(account_id))
+        for name, reason in (msgspec.json.decode(held) if held else {}).items():
+            calls.health.breakers[CallClass(name)].restore_hold(reason)
 
     async def written(self) -> None:
         """Wait until every change so far is durable, or cannot be."""
         if self._writing:
             await asyncio.wait(list(self._writing))
 
-    def _listen(self, account_id: str) -> None:
-        self._calls[account_id].health.on_change = lambda change: self._write(account_id, change)
+    def _listen(self, account_id: str, calls: AccountCalls) -> None:
+        calls.health.on_change = lambda change: self._write(account_id, calls, change)
 
-    def _write(self, account_id: str, change: Change) -> None:
+    def _write(self, account_id: str, calls: AccountCalls, change: Change) -> None:
         body: dict[str, Any] = {
             "event": "breaker",
             "class": change.call_class,
@@ -71,7 +79,7 @@ class BreakerJournal:
         if BreakerState.ISOLATED in (change.old, change.new):
             held = {
                 breaker.call_class: breaker.reason
-                for breaker in self._calls[account_id].health.breakers.values()
+                for breaker in calls.health.breakers.values()
                 if breaker.state is BreakerState.ISOLATED
             }
             text = msgspec.json.encode(held).decode()
@@ -104,10 +112,7 @@ class RecentCalls:
         orders = await self._store.sends_since(int(_earliest(wall) * 1_000_000))
         kept, at, is_whole = self._read()
         for account_id, calls in self._calls.items():
-            sends = sorted(
-                now if wall - sent_us / 1e6 < _LINGER_S else now - (wall - sent_us / 1e6)
-                for sent_us in orders.get(account_id, ())
-            )
+            sends = _sends(orders.get(account_id, ()), now, wall)
             calls.limits.seed_orders(sends)
             reads = [now - max(wall - sent, 0.0) for sent in kept.get(account_id, ())]
             # What came after the file: order messages are known, reads at most what a second may.
@@ -115,6 +120,16 @@ class RecentCalls:
             if kept and not is_whole and wall - at < _FORGOTTEN_S:
                 reads += [now] * calls.limits.busiest_second()
             calls.limits.seed_calls(sorted(reads))
+
+    async def take_in(
+        self, account_id: str, calls: AccountCalls, replaced: AccountCalls | None
+    ) -> None:
+        """Fill the windows of an account with what was sent today, and by whom it replaces."""
+        now, wall = time.monotonic(), time.time()
+        orders = await self._store.sends_since(int(_earliest(wall) * 1_000_000))
+        calls.limits.seed_orders(_sends(orders.get(account_id, ()), now, wall))
+        if replaced is not None:
+            calls.limits.seed_calls(replaced.limits.recent_calls())
 
     async def keep(self) -> None:
         """Keep the file up to date. Ends only by cancellation."""
@@ -166,6 +181,12 @@ class _File(msgspec.Struct):
     at: float
     whole: bool
     calls: dict[str, list[float]]
+
+
+def _sends(sent_us: Iterable[int], now: float, wall: float) -> list[float]:
+    """Return when messages were sent, on the monotonic clock; the newest may still linger."""
+    ages = (wall - at / 1e6 for at in sent_us)
+    return sorted(now if age < _LINGER_S else now - age for age in ages)
 
 
 def _earliest(wall: float) -> float:

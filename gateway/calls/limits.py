@@ -54,6 +54,11 @@ class Window:
         self._usable = _usable(count, reserve)
         self._times: deque[float] = deque()
 
+    def resize(self, count: int) -> None:
+        """Allow another number from now on; what was sent keeps counting."""
+        self.count = count
+        self._usable = _usable(count, 0)
+
     def has_room(self, now: float, priority: Priority, cost: int) -> bool:
         self._forget(now)
         return len(self._times) + self.pending + cost <= self._usable[priority]
@@ -165,6 +170,18 @@ class Limits:
         self._for_reads = tuple(w for w in self._declared if w.scope is not RateScope.ORDERS)
         self._for_orders = tuple(w for w in self._declared if w.scope is not RateScope.READS)
         self._recent_orders: list[float] = []
+
+    def set_orders_per_second(self, count: int) -> None:
+        """Change the account's own pace; whoever waits already is served by the new one."""
+        was, self._orders_per_second = self._orders_per_second, count
+        for exchange, windows in self._by_exchange.items():
+            windows[0].resize(count)
+            if was <= _EXCHANGE_COUNT < count:
+                self._by_exchange[exchange] = (windows[0], *windows[2:])
+            elif count <= _EXCHANGE_COUNT < was:
+                window = Window(RateScope.ORDERS, _EXCHANGE_S, _EXCHANGE_COUNT, exchange=exchange)
+                _fill(window, windows[0].times(self.clock()))
+                self._by_exchange[exchange] = (windows[0], window, *windows[1:])
 
     def for_reads(self) -> tuple[Window, ...]:
         return self._for_reads

@@ -1,4 +1,4 @@
-"""`brokergate config`: checks the configuration file, and describes it to editors."""
+"""`brokergate config`: checks the configuration file, has it reloaded, describes it to editors."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from gateway.cli.client import ask
 from gateway.cli.configuration import find_config
 from gateway.cli.failure import told
-from gateway.cli.options import config_option, json_option
+from gateway.cli.options import config_option, json_option, target_of, target_options
 from gateway.cli.output import print_json
+from gateway.cli.target import connected
 
 if TYPE_CHECKING:
     from adapters.sdk.interface import Capabilities
+
+
+_RELOAD_TIMEOUT_S = 60.0
 
 
 class MistakeView(msgspec.Struct, kw_only=True):
@@ -37,7 +42,7 @@ class Checked(msgspec.Struct, kw_only=True):
 
 @click.group("config")
 def command() -> None:
-    """Check the configuration; print its JSON Schema.
+    """Check the configuration; have a running gateway reload it; print its JSON Schema.
 
     \b
     Example:
@@ -87,6 +92,40 @@ def check(config: str | None, as_json: bool) -> None:
         click.echo(text)
     if not checked.ok:
         raise click.exceptions.Exit(1)
+
+
+@command.command("reload")
+@target_options
+@json_option
+def reload(config: str | None, url: str | None, key_file: str | None, as_json: bool) -> None:
+    """Have the running gateway take accounts, groups and limits from its file, all or none.
+
+    What only a restart can change is named. SIGHUP does the same.
+
+    \b
+    Example:
+      brokergate config reload
+    """
+    with connected(target_of(config, url, key_file)) as api:
+        done = ask(api, "POST", "/v1/config/reload", timeout_s=_RELOAD_TIMEOUT_S)
+    if as_json:
+        print_json(done)
+        return
+    for word in ("added", "removed"):
+        for account in done[word]:
+            click.echo(f"{word}: {account}")
+    for word in ("replaced", "updated"):
+        for row in done[word]:
+            again = "; log in again" if word == "replaced" else ""
+            click.echo(f"{word}: {row['account']} ({', '.join(row['fields'])}){again}")
+    for group in done["groups"]:
+        click.echo(f"group: {group}")
+    if done["risk_changed"]:
+        click.echo("risk limits over all accounts: changed")
+    if not done["changed"]:
+        click.echo("Nothing to change.")
+    if done["needs_restart"]:
+        click.echo(f"After a restart only: {', '.join(done['needs_restart'])}", err=True)
 
 
 @command.command("schema")

@@ -48,6 +48,7 @@ Type=notify
 NotifyAccess=all
 User={user}
 ExecStart={program} serve --config {folder}/brokergate.yaml
+ExecReload=/bin/kill -HUP $MAINPID
 WorkingDirectory={folder}
 {credential}Restart=on-failure
 RestartSec=2

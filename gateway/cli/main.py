@@ -20,7 +20,7 @@ _COMMANDS = {
     "demo": _Entry("gateway.cli.demo.command", "See it work: no account, no network needed."),
     "init": _Entry("gateway.cli.init", "Make a configuration, a master key and a first API key."),
     "serve": _Entry("gateway.cli.serve", "Run the gateway."),
-    "config": _Entry("gateway.cli.config", "Check the configuration; print its JSON Schema."),
+    "config": _Entry("gateway.cli.config", "Check or reload the configuration; its JSON Schema."),
     "console": _Entry("gateway.cli.console", "Watch and act: accounts, orders, kill switch."),
     "doctor": _Entry("gateway.cli.doctor", "Check the set-up and say what to mend."),
     "health": _Entry("gateway.cli.health", "Whether the gateway answers at all."),

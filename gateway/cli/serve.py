@@ -14,6 +14,7 @@ from gateway.cli.options import config_option
 from gateway.cli.ports import check_socket_path, free_port
 
 if TYPE_CHECKING:
+    from gateway.cli.configuration import Setup
     from gateway.config import Settings
     from gateway.runtime import Gateway
 
@@ -58,9 +59,43 @@ def command(port: int | None, config: str | None) -> None:
     try:
         refused = (NotSecure, PortTaken, WrongSocket, DataDirLocked)
         with told(*refused, SealError, StoreTooNew, StoreError, OSError):
-            run(settings, setup.plugins, Keyring(master_key), on_ready=ready)
+            run(
+                settings,
+                setup.plugins,
+                Keyring(master_key),
+                on_ready=ready,
+                read_settings=lambda: read_again(setup, settings),
+            )
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def read_again(setup: Setup, running: Settings) -> Settings:
+    """Read the configuration that this gateway was started with as it stands now.
+
+    The port that the start chose counts as unchanged. Raises: `Problem` naming every mistake.
+    """
+    from gateway.config import ConfigError, load_settings
+    from gateway.orders.problems import Problem
+    from gateway.orders.request import FieldError
+
+    brokers = {name: plugin.capabilities for name, plugin in setup.plugins.items()}
+    try:
+        fresh = load_settings(setup.path, brokers)
+    except ConfigError as error:
+        errors = [
+            FieldError(
+                each.key or each.source,
+                f"{each.problem}. {each.fix} ({each.source}, line {each.line})",
+            )
+            for each in error.mistakes
+        ]
+        raise Problem(
+            422, "config_invalid", f"nothing was changed: {error}", errors=errors
+        ) from error
+    if fresh.server.port == setup.settings.server.port:
+        return with_port(fresh, running.server.port)
+    return fresh
 
 
 def with_port(settings: Settings, port: int | None) -> Settings:

@@ -63,6 +63,7 @@ class Acceptance:
         self._on_session_expired = on_session_expired
         self.stopping = False
         self._planning: dict[tuple[str, str], asyncio.Future[None]] = {}
+        self._accepting: set[asyncio.Task[Any]] = set()
         self._used: dict[tuple[str, str], None] = {}
 
     def stop(self) -> None:
@@ -127,8 +128,19 @@ class Acceptance:
             raise
         # Shielded: a client that hangs up must not leave an order journalled but never started.
         self._remember((caller.client, key))
-        accepting = self._accept(caller, key, request, mark, planned, purpose)
-        return await asyncio.shield(self._spawn(accepting))
+        accepting = self._spawn(self._accept(caller, key, request, mark, planned, purpose))
+        self._accepting.add(accepting)
+        accepting.add_done_callback(self._accepting.discard)
+        accepted: tuple[LiveOrder, bool] = await asyncio.shield(accepting)
+        return accepted
+
+    async def settled(self) -> None:
+        """Wait until every order that is on its way in now has its legs, or has none."""
+        waiting = {*self._planning.values(), *self._accepting}
+        while waiting := {each for each in waiting if not each.done()}:
+            await asyncio.wait(waiting)
+            # A plan that was made has become an order that is being written.
+            waiting = set(self._accepting)
 
     def _remember(self, slot: tuple[str, str]) -> None:
         self._used[slot] = None

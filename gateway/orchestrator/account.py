@@ -55,6 +55,7 @@ class Account:
     """What the orchestrator knows of an account. `session` is set and cleared by the sessions.
 
     `calls` is the way to the broker; of the adapter itself only what needs no network is used.
+    `leaving` is why it takes no more orders: it is being taken out of the configuration.
     `recovered` is False until the legs that a restart left in doubt were looked up once.
     `first_seen_us` maps broker order ids to the begin of the first good read that showed them.
     """
@@ -68,6 +69,7 @@ class Account:
         self.policy = policy
         self.session: Session | None = None
         self.session_problem: Reason | None = None
+        self.leaving: Reason | None = None
         self.calls = AccountCalls(
             account_id,
             adapter,
@@ -97,6 +99,11 @@ class Account:
     def comparable_fields(self) -> tuple[str, ...]:
         return self.plugin.capabilities.comparable_fields
 
+    def follow_policy(self, policy: AccountPolicy) -> None:
+        """Judge by another policy from now on. `broker_windows` holds for an account's life."""
+        self.policy = policy
+        self.calls.limits.set_orders_per_second(policy.orders_per_second)
+
     def pace(self) -> Pace:
         """How often this account's book is read."""
         declared = self.plugin.capabilities
@@ -104,6 +111,8 @@ class Account:
 
     def obstacle(self) -> Reason | None:
         """Why nothing new may go to this account now, or None."""
+        if self.leaving is not None:
+            return self.leaving
         if self.session is None:
             return self.session_problem or Reason(
                 code=ReasonCode.SESSION_MISSING,

@@ -52,6 +52,10 @@ class PositionCloses:
         self._boot_id = boot_id
         self._running: dict[str, CloseRun] = {}
 
+    def busy(self, account_id: str) -> bool:
+        """Whether positions of an account are being closed now."""
+        return any(account_id in run.close.accounts for run in self._running.values())
+
     async def known(self, caller: Caller, key: str, request: CloseRequest) -> CloseRun | None:
         """Return what a key was used for already. Raises `Problem` where for something else."""
         existing = await self._store.find_key(caller.client, key)

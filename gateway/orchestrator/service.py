@@ -86,6 +86,7 @@ class OrderService:
         self._reconcilers = {
             account.id: Reconciler(account, self, account.pace()) for account in accounts.values()
         }
+        self._watching: dict[str, asyncio.Task[None]] = {}
         self._actions = Actions(
             self.instrument_of,
             self._look_now,
@@ -147,10 +148,9 @@ class OrderService:
                     await leg.change(None, _CANCELLED, cancel_requested=True)
             self._adopt(live)
         for account in self._accounts.values():
-            learned = await self._store.load_meta(f"echo:{account.id}")
-            account.echo = Echo(learned) if learned else account.echo
-        for reconciler in self._reconcilers.values():
-            self.spawn(reconciler.run(), name=_RECONCILER)
+            await self.learned_echo(account)
+        for account_id in self._reconcilers:
+            self._watch(account_id)
 
     @property
     def stopping(self) -> bool:
@@ -175,9 +175,44 @@ class OrderService:
         await self.finish(deadline_s)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def settled(self) -> None:
+        """Wait until every order that is on its way in now has its legs, or has none."""
+        await self._acceptance.settled()
+
+    async def learned_echo(self, account: Account) -> None:
+        """Take up what earlier runs learned of how an account's broker gives tags back."""
+        learned = await self._store.load_meta(f"echo:{account.id}")
+        account.echo = Echo(learned) if learned else account.echo
+
+    def take_in(self, account: Account) -> None:
+        """Look after an account that the configuration now has, in place of one of that id.
+
+        Its legs of an earlier time, which nobody could follow meanwhile, are followed again.
+        """
+        self.let_go(account.id)
+        for live in self._register.live.values():
+            for leg in live.legs:
+                if leg.record.account == account.id and leg.state not in TERMINAL:
+                    self._follow(leg, account)
+        self._reconcilers[account.id] = Reconciler(account, self, account.pace())
+        self._watch(account.id)
+
+    def let_go(self, account_id: str) -> None:
+        """Look after an account no more. It has no leg that is not over."""
+        watching = self._watching.pop(account_id, None)
+        if watching is not None:
+            watching.cancel()
+        self._reconcilers.pop(account_id, None)
+
+    def _watch(self, account_id: str) -> None:
+        run = self._reconcilers[account_id].run()
+        self._watching[account_id] = self.spawn(run, name=_RECONCILER)
+
     def wake(self, account_id: str) -> None:
         """Tell the account's reconciler that a session or an order may have changed."""
-        self._reconcilers[account_id].wake()
+        reconciler = self._reconcilers.get(account_id)
+        if reconciler is not None:
+            reconciler.wake()
 
     def resume_cancels(self, account_id: str) -> None:
         """Send the cancels that a restart or an ended session kept back."""
@@ -293,7 +328,8 @@ class OrderService:
 
     async def read_book(self, account: Account) -> BookView | None:
         """Read an account's book now and apply it; None when it could not be read."""
-        return await self._reconcilers[account.id].read()
+        reconciler = self._reconcilers.get(account.id)
+        return await reconciler.read() if reconciler is not None else None
 
     async def place_closing(self, key: str, request: OrderRequest) -> LiveOrder:
         """Place an order of the kill switch itself; one key is one order, whatever is asked now."""
@@ -310,7 +346,8 @@ class OrderService:
         return await self.find(existing.order_id) if existing else None
 
     async def _look_now(self, account: Account) -> bool:
-        return await self._reconcilers[account.id].look_now()
+        reconciler = self._reconcilers.get(account.id)
+        return await reconciler.look_now() if reconciler is not None else False
 
     async def _recover(self, leg: LiveLeg) -> None:
         """Nothing accepted before a restart is sent after it; what was on the wire is unknown."""
@@ -334,12 +371,14 @@ class OrderService:
         self._register.live[live.order.order_id] = live
         for leg in live.legs:
             account = self._accounts.get(leg.record.account)
-            if leg.state in TERMINAL or account is None:
-                continue
-            account.moving[leg.record.leg_id] = leg
-            if leg.state in UNPROVEN:
-                account.recovered = False
-                account.try_claim_twin(leg.record)
+            if leg.state not in TERMINAL and account is not None:
+                self._follow(leg, account)
+
+    def _follow(self, leg: LiveLeg, account: Account) -> None:
+        account.moving[leg.record.leg_id] = leg
+        if leg.state in UNPROVEN:
+            account.recovered = False
+            account.try_claim_twin(leg.record)
 
     def session_expired(self, account: Account, error: LoginExpired) -> None:
         self._on_session_expired(account, error)

@@ -35,19 +35,29 @@ class LimitBook:
         self, store: Store, everywhere: RiskLimits, accounts: Mapping[str, RiskLimits]
     ) -> None:
         self._store = store
-        self._configured: dict[str | None, RiskLimits] = {None: everywhere}
-        self._configured.update(accounts)
-        for target, limits in self._configured.items():
-            # One object for "none", so that whoever asks sees at once that there is no limit.
-            self._configured[target] = NO_LIMITS if limits == NO_LIMITS else limits
+        self._configured: dict[str | None, RiskLimits] = {}
         self._set: dict[str | None, RiskLimits] = {}
+        self.configure(everywhere, accounts)
+
+    def configure(self, everywhere: RiskLimits, accounts: Mapping[str, RiskLimits]) -> None:
+        """Take over the configuration's limits. What was set at run time stands over them."""
+        given: dict[str | None, RiskLimits] = {None: everywhere}
+        given.update(accounts)
+        # One object for "none", so that whoever asks sees at once that there is no limit.
+        self._configured = {
+            target: NO_LIMITS if limits == NO_LIMITS else limits for target, limits in given.items()
+        }
 
     async def load(self) -> None:
         """Take up what was set in earlier runs. Raises: `msgspec.ValidationError`."""
         for target in self._configured:
-            kept = await self._store.load_meta(_name(target))
-            if kept and kept != "null":
-                self._set[target] = msgspec.json.decode(kept, type=RiskLimits)
+            await self.load_one(target)
+
+    async def load_one(self, target: str | None) -> None:
+        """As `load`, for one account. Raises: `msgspec.ValidationError`."""
+        kept = await self._store.load_meta(_name(target))
+        if kept and kept != "null":
+            self._set[target] = msgspec.json.decode(kept, type=RiskLimits)
 
     def of(self, target: str | None) -> RiskLimits:
         """The limits of an account, or with None the global ones."""

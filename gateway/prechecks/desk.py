@@ -79,6 +79,13 @@ class PrecheckDesk:
         self._ledgers = {account: Ledger() for account in accounts}
         self._all = Ledger()
 
+    def take_in(self, account_id: str) -> bool:
+        """Keep count of one more account; False where its day is counted already."""
+        if account_id in self._ledgers:
+            return False
+        self._ledgers[account_id] = Ledger()
+        return True
+
     def deadline(self) -> float:
         """Until when an order that begins now may wait for figures."""
         return self._clock() + self._budget_s

@@ -86,7 +86,7 @@ class SessionManager:
             for account in accounts.values()
         }
         self._pending: dict[str, _Pending] = {}
-        self._locks = {account_id: asyncio.Lock() for account_id in accounts}
+        self._locks: dict[str, asyncio.Lock] = {}
         self._background: set[asyncio.Task[Any]] = set()
 
     async def load(self) -> None:
@@ -101,6 +101,33 @@ class SessionManager:
             else:
                 self._expire(account, "the session ended at its time")
                 await self._save(account, None, "expired")
+
+    def lock(self, account_id: str) -> asyncio.Lock:
+        """Held while a step of a login runs; whoever holds it keeps logins away."""
+        return self._locks.setdefault(account_id, asyncio.Lock())
+
+    def take_in(self, account: Account) -> None:
+        """Look after an account that the configuration now has, not logged in."""
+        self._pending.pop(account.id, None)
+        self._views[account.id] = SessionView(
+            account=account.id, broker=account.broker, state=SessionState.MISSING
+        )
+
+    def let_go(self, account: Account) -> None:
+        """Forget an account's session, here and on disk."""
+        self._pending.pop(account.id, None)
+        account.session = None
+        account.session_problem = account.leaving
+        if self._views.pop(account.id, None) is not None:
+            self._background_save(account.id, account.broker)
+
+    def _background_save(self, account_id: str, broker: str) -> None:
+        view = SessionView(account=account_id, broker=broker, state=SessionState.MISSING)
+        audit = {"event": "forgotten", "state": view.state, "expires_at": None}
+        data = msgspec.json.encode(view)
+        self._store.put_session(account_id, view.state, data, None, audit).add_done_callback(
+            _look_at
+        )
 
     def views(self) -> list[SessionView]:
         for account in self._accounts.values():
@@ -118,7 +145,7 @@ class SessionManager:
 
         Raises: `Problem` for missing credentials, a login already under way, a refusal.
         """
-        lock = self._locks[account.id]
+        lock = self.lock(account.id)
         if lock.locked():
             raise Problem(409, "login_in_progress", f"a login of {account.id} is already running")
         async with lock:
@@ -134,7 +161,7 @@ class SessionManager:
 
     async def submit_otp(self, account: Account, challenge_id: str, otp: str) -> LoginAnswer:
         """Answer the pending OTP question. Raises `Problem`, naming what is wrong."""
-        async with self._locks[account.id]:
+        async with self.lock(account.id):
             pending = self._take(account, challenge_id, OtpRequired)
             credentials = await self._credentials(account)
             return await self._step(
@@ -145,7 +172,7 @@ class SessionManager:
 
     async def resend_otp(self, account: Account, challenge_id: str | None) -> LoginAnswer:
         """Have the broker send another OTP for the pending login."""
-        async with self._locks[account.id]:
+        async with self.lock(account.id):
             pending = self._take(account, challenge_id, OtpRequired)
             credentials = await self._credentials(account)
             return await self._step(
@@ -158,7 +185,7 @@ class SessionManager:
         `trusted`: it was handed in with an API key. Otherwise anybody may have sent it: then it
         must carry the pending login's `state`, or it is parked until `confirm`.
         """
-        async with self._locks[account.id]:
+        async with self.lock(account.id):
             pending = self._take(account, None, RedirectRequired)
             step = pending.step
             assert isinstance(step, RedirectRequired)  # noqa: S101
@@ -183,7 +210,7 @@ class SessionManager:
 
     async def confirm(self, account: Account) -> LoginAnswer:
         """Use the parked redirect of a broker that returns no `state`."""
-        async with self._locks[account.id]:
+        async with self.lock(account.id):
             pending = self._take(account, None, RedirectRequired)
             if pending.parked_url is None:
                 raise Problem(409, "nothing_parked", f"no redirect of {account.id} is waiting")
@@ -405,6 +432,12 @@ def _login_problem(account: Account, error: GatewayError, *, restart: bool) -> P
             "restart": restart,
         },
     )
+
+
+def _look_at(done: asyncio.Future[None]) -> None:
+    """Take the error of a write that nobody waits for: a broken journal says so itself."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _now() -> datetime:

@@ -13,6 +13,7 @@ COMMANDS = [
     "init",
     "serve",
     "config check",
+    "config reload",
     "config schema",
     "console",
     "doctor",

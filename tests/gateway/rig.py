@@ -40,7 +40,10 @@ _OPTIONS = {"fill_delay_ms": 0, "book_lag_ms": 0}
 
 
 class Rig:
-    """Start with `async with`. `sims` by broker, `http` speaks with an admin key."""
+    """Start with `async with`. `sims` by broker, `http` speaks with an admin key.
+
+    `file` stands for the configuration file when the gateway is told to reload it.
+    """
 
     def __init__(
         self,
@@ -100,7 +103,10 @@ class Rig:
             for broker, simulator in self.sims.items()
         ]
         settings = Settings(**{"data_dir": self.data_dir, "accounts": accounts, **self._settings})
-        self.gateway = Gateway(settings, load_plugins(), Keyring(self.master_key))
+        self.file: Settings = settings
+        self.gateway = Gateway(
+            settings, load_plugins(), Keyring(self.master_key), lambda: self.file
+        )
         await self.gateway.start()
         self._server = ApiServer(self.gateway.app(), Listen("127.0.0.1", self.port), self.data_dir)
         ready = asyncio.Event()
