@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +113,8 @@ class Reloader:
 
     `read` reads the configuration anew, in a thread, and raises `Problem` for what is wrong with
     it; None where there is nothing to read. `make` makes an account that nothing knows yet and
-    `prepare` brings it up to date; `apply` puts a difference into effect and may not await.
+    `prepare` brings it up to date; `apply` puts a difference into effect without an
+    await, and returns the writes that follow from it.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Reloader:
         practice: Callable[[str], bool],
         make: Callable[[AccountSettings], Account],
         prepare: Callable[[Account], Awaitable[None]],
-        apply: Callable[[Difference, Mapping[str, Account]], None],
+        apply: Callable[[Difference, Mapping[str, Account]], Iterable[asyncio.Future[None]]],
         login_lock: Callable[[str], asyncio.Lock],
         settled: Callable[[], Awaitable[None]],
         busy: Callable[[str], bool],
@@ -185,7 +186,7 @@ class Reloader:
                 self._assert_idle(leaving)
                 told = msgspec.to_builtins(difference.told)
                 await self._audit({"event": "reloaded", "actor": actor, **told})
-                self._apply(difference, made)
+                written = self._apply(difference, made)
         except BaseException:
             for account in leaving:
                 account.leaving = None
@@ -194,6 +195,8 @@ class Reloader:
                 await account.adapter.close()
             raise
         log.info("the configuration was reloaded: %s", told)
+        # A journal that broke just now says so itself.
+        await asyncio.gather(*written, return_exceptions=True)
         for account in leaving:
             account.calls.close()
             await account.adapter.close()

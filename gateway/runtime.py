@@ -437,12 +437,15 @@ class Gateway:
         await self.orders.learned_echo(account)
         self._loaded_legs[account.id] = await self._legs_of_today(account)
 
-    def _apply(self, difference: Difference, made: Mapping[str, Account]) -> None:
+    def _apply(
+        self, difference: Difference, made: Mapping[str, Account]
+    ) -> list[asyncio.Future[None]]:
         """Run by another configuration from here on. Nothing in here awaits, nor may fail."""
         settings: Settings = difference.settings
+        written = []
         for name in difference.leaving:
             self.orders.let_go(name)
-            self.sessions.let_go(self.accounts[name])
+            written.append(self.sessions.let_go(self.accounts[name]))
         accounts = {
             config.id: made.get(config.id) or self.accounts[config.id]
             for config in settings.accounts
@@ -464,6 +467,7 @@ class Gateway:
             if self.prechecks.take_in(account.id):
                 self._count_use(legs)
             self.orders.take_in(account)
+        return written
 
     def _session_active(self, account_id: str) -> None:
         """A session came up: stand a connection ready, look up old orders, load its master."""

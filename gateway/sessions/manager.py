@@ -113,21 +113,16 @@ class SessionManager:
             account=account.id, broker=account.broker, state=SessionState.MISSING
         )
 
-    def let_go(self, account: Account) -> None:
-        """Forget an account's session, here and on disk."""
+    def let_go(self, account: Account) -> asyncio.Future[None]:
+        """Forget an account's session, here at once and on disk when the result is there."""
         self._pending.pop(account.id, None)
+        self._views.pop(account.id, None)
         account.session = None
         account.session_problem = account.leaving
-        if self._views.pop(account.id, None) is not None:
-            self._background_save(account.id, account.broker)
-
-    def _background_save(self, account_id: str, broker: str) -> None:
-        view = SessionView(account=account_id, broker=broker, state=SessionState.MISSING)
+        view = SessionView(account=account.id, broker=account.broker, state=SessionState.MISSING)
         audit = {"event": "forgotten", "state": view.state, "expires_at": None}
         data = msgspec.json.encode(view)
-        self._store.put_session(account_id, view.state, data, None, audit).add_done_callback(
-            _look_at
-        )
+        return self._store.put_session(account.id, view.state, data, None, audit)
 
     def views(self) -> list[SessionView]:
         for account in self._accounts.values():
@@ -432,12 +427,6 @@ def _login_problem(account: Account, error: GatewayError, *, restart: bool) -> P
             "restart": restart,
         },
     )
-
-
-def _look_at(done: asyncio.Future[None]) -> None:
-    """Take the error of a write that nobody waits for: a broken journal says so itself."""
-    if not done.cancelled():
-        done.exception()
 
 
 def _now() -> datetime:
