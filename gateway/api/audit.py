@@ -14,9 +14,10 @@ from gateway.api.problems import wrong_field
 from gateway.api.redaction import without
 from gateway.api.routing import Answer, Call, Route
 from gateway.events.feed import Feed
+from gateway.orders.problems import Problem
 from gateway.orders.times import ist, rfc3339
 from gateway.secrets.api_keys import Scope
-from gateway.store import Store
+from gateway.store import Store, StoreBroken
 from gateway.store.audit import AuditRow, RowFilter, Verdict
 
 _PAGE = 200
@@ -50,6 +51,18 @@ class AuditPage(msgspec.Struct):
 
     rows: list[AuditEntry]
     next_after: int
+
+
+class CheckpointView(msgspec.Struct, kw_only=True):
+    """Row `row` signs everything up to row `through`, whose hash in the public chain is `hash`."""
+
+    row: int
+    through: int
+    hash: str
+    at: str | None
+    cause: str
+    signature: str
+    public_key: str
 
 
 class SealedCredentials(msgspec.Struct, kw_only=True):
@@ -110,6 +123,15 @@ class AuditRoutes:
                 },
             ),
             Route(
+                method="POST",
+                path="/v1/audit/checkpoint",
+                scope=Scope.OPERATE,
+                handler=self.checkpoint,
+                summary="Sign the audit log as it stands; answers the newest checkpoint",
+                tag="audit",
+                response=CheckpointView,
+            ),
+            Route(
                 method="GET",
                 path="/v1/vault",
                 scope=Scope.ADMIN,
@@ -140,6 +162,27 @@ class AuditRoutes:
         limit = _limit(call, _MOST_CHECKED)
         return Answer(
             body=await self._store.verify_audit(after=_after(call), most=limit, pause_s=_PAUSE_S)
+        )
+
+    async def checkpoint(self, call: Call) -> Answer:
+        try:
+            await self._store.checkpoint("request")
+        except StoreBroken as error:
+            raise Problem(503, "journal_broken", f"nothing can be signed: {error}") from error
+        found = await self._store.last_checkpoint()
+        if found is None:
+            raise Problem(409, "audit_empty", "the audit log has no rows yet")
+        row, signed = found
+        return Answer(
+            body=CheckpointView(
+                row=row,
+                through=signed.through,
+                hash=signed.hash,
+                at=rfc3339(signed.at_us),
+                cause=signed.cause,
+                signature=signed.signature,
+                public_key=self._store.audit_public_key,
+            )
         )
 
     async def vault(self, call: Call) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,7 +61,24 @@ def load_setup(config: str | None) -> Setup:
     return Setup(settings, plugins, path)
 
 
-def find_master_key(config: Path | None) -> MasterKey:
+def master_key_at_hand(config: Path | None) -> MasterKey | None:
+    """As `find_master_key`, but nobody is asked: None where there is none. Raises `Failure`."""
+    from gateway.secrets.master_key import MasterKeyMissing
+
+    def nobody(_: str) -> str:
+        raise MasterKeyMissing("nobody is asked")
+
+    try:
+        return find_master_key(config, prompt=nobody)
+    except Failure as failure:
+        if isinstance(failure.__cause__, MasterKeyMissing):
+            return None
+        raise
+
+
+def find_master_key(
+    config: Path | None, *, prompt: Callable[[str], str] | None = None
+) -> MasterKey:
     """Find the master key in the order of design section 5, before the prompt beside the file.
 
     The key file that `init` wrote next to the configuration counts as a default of
@@ -75,4 +93,4 @@ def find_master_key(config: Path | None) -> MasterKey:
         if beside.is_file():
             environ[FILE_VARIABLE] = str(beside)
     with told(MasterKeyError):
-        return load_master_key(environ)
+        return load_master_key(environ, prompt=prompt)

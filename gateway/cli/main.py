@@ -36,7 +36,7 @@ _COMMANDS = {
     "reconcile": _Entry("gateway.cli.reconcile", "Compare the journal with books and trades."),
     "instruments": _Entry("gateway.cli.instruments", "Search and fetch instrument masters."),
     "kpi": _Entry("gateway.cli.kpi", "Measure what the gateway promises, over any window."),
-    "audit": _Entry("gateway.cli.audit", "Check the tamper-evident log."),
+    "audit": _Entry("gateway.cli.audit", "Check, follow and export the tamper-evident log."),
     "backup": _Entry("gateway.cli.backup", "Write the data directory to one file."),
     "restore": _Entry("gateway.cli.restore", "Unpack a backup into an empty data directory."),
     "simulate": _Entry("gateway.cli.simulate", "Run a broker's simulator to practise against."),

@@ -26,6 +26,10 @@ class MasterKeyError(Exception):
     """No usable master key. The text names the source and the remedy, never the key."""
 
 
+class MasterKeyMissing(MasterKeyError):
+    """No source has one, and there is nobody to ask."""
+
+
 @dataclass(frozen=True)
 class MasterKey:
     """The key-encryption key, and where it was found."""
@@ -67,7 +71,7 @@ def load_master_key(
     if prompt is None and sys.stdin is not None and sys.stdin.isatty():
         prompt = getpass.getpass
     if prompt is None:
-        raise MasterKeyError(
+        raise MasterKeyMissing(
             f"no master key: set {FILE_VARIABLE} to a file of mode 0600, or {KEY_VARIABLE} to "
             f"32 bytes in base64url, or load the systemd credential {CREDENTIAL}"
         )

@@ -12,7 +12,7 @@ import apsw
 import msgspec
 
 from gateway.orders.times import now_us
-from gateway.secrets.sealing import Keyring
+from gateway.secrets.sealing import Keyring, SealBroken
 from gateway.store.audit import Signer
 
 _VERIFIER = "master_key_verifier"
@@ -74,6 +74,22 @@ def audit_signer(connection: apsw.Connection, keyring: Keyring) -> Signer:
         with connection:
             set_meta(connection, _PUBLIC_KEY, signer.public_key.encode())
     return signer
+
+
+def open_audit_keys(connection: apsw.Connection, keyring: Keyring) -> tuple[bytes, str]:
+    """The HMAC key and the public key, for one who only reads. Raises: `SealError`."""
+    verifier = meta(connection, _VERIFIER)
+    keys = [meta(connection, name) for name in (_AUDIT_KEY, _SIGNING_KEY)]
+    row: Any = connection.execute(
+        "SELECT wrapped FROM data_keys WHERE account=?", (_SYSTEM,)
+    ).fetchone()
+    if verifier is None or row is None or keys[0] is None or keys[1] is None:
+        raise SealBroken("the journal holds no keys of an audit log")
+    keyring.check(verifier)
+    wrapped = bytes(row[0])
+    hmac_key = keyring.open(wrapped, _SYSTEM, _AUDIT_KEY, keys[0])
+    signing_key = keyring.open(wrapped, _SYSTEM, _SIGNING_KEY, keys[1])
+    return hmac_key, Signer(signing_key).public_key
 
 
 def public_key(connection: apsw.Connection) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apsw
@@ -20,6 +20,7 @@ from gateway.store.audit.verdict import Fault, Verdict
 
 _BATCH = 500
 _NEAR = 32
+_TELL_EVERY = 10_000
 
 
 def check_log(
@@ -31,11 +32,13 @@ def check_log(
     after: int = 0,
     most: int | None = None,
     pause_s: float = 0.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
     """Walk the log and say what first does not hold.
 
     `after` and `most` check a part; the row `after` itself is trusted then. `pause_s` is slept
-    every few hundred rows, so that a gateway that checks itself goes on with its work.
+    every few hundred rows, so that a gateway that checks itself goes on with its work. `progress`
+    is told how far it is, and how far it goes.
     """
     last: int = connection.execute("SELECT coalesce(max(seq), 0) FROM audit").get
     if after and not connection.execute("SELECT 1 FROM audit WHERE seq=?", (after,)).fetchone():
@@ -55,6 +58,8 @@ def check_log(
             if not checker.feed(row):
                 _diagnose(connection, checker, row, key)
                 break
+            if progress is not None and row.seq % _TELL_EVERY == 0:
+                progress(row.seq, until)
     except apsw.Error as error:
         seq = checker.place.seq + 1
         verdict.fail(
