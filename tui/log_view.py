@@ -45,6 +45,8 @@ class LogView(ScrollView, can_focus=True):
         self.rows: list[dict[str, Any]] = []
         self.following = True
         self.cursor = 0
+        # Rows that came or went above since the screen was last moved.
+        self._shift = 0
 
     def replace(self, rows: list[dict[str, Any]], at_seq: int | None = None) -> None:
         """Hold these rows; the cursor goes to the newest while following, else to `at_seq`."""
@@ -76,23 +78,30 @@ class LogView(ScrollView, can_focus=True):
         self._moved(len(rows))
 
     def _moved(self, by: int) -> None:
-        self.cursor = max(0, self.cursor + by)
-        top = max(0, self.scroll_offset.y + by)
+        self.cursor = max(0, min(len(self.rows) - 1, self.cursor + by))
+        self._shift += by
         self._redraw()
-        self.call_after_refresh(self.scroll_to, y=top, animate=False)
 
     @property
     def selected(self) -> dict[str, Any] | None:
         return self.rows[self.cursor] if 0 <= self.cursor < len(self.rows) else None
+
+    @property
+    def near_first(self) -> bool:
+        return self.cursor < _EDGE
+
+    @property
+    def near_last(self) -> bool:
+        return not self.following and self.cursor >= len(self.rows) - _EDGE
 
     def action_move(self, step: int) -> None:
         if step < 0:
             self.following = False
         self.cursor = max(0, min(len(self.rows) - 1, self.cursor + step))
         self._redraw()
-        if step < 0 and self.cursor < _EDGE:
+        if step < 0 and self.near_first:
             self.post_message(self.Earlier())
-        elif step > 0 and not self.following and self.cursor >= len(self.rows) - _EDGE:
+        elif step > 0 and self.near_last:
             self.post_message(self.Later())
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -131,14 +140,16 @@ class LogView(ScrollView, can_focus=True):
         self.virtual_size = Size(self.size.width, len(self.rows))
         self.refresh()
         # The scroll bar learns of the new size only with the next refresh.
-        self.call_after_refresh(self._keep_cursor_in_sight)
+        self.call_after_refresh(self._scroll)
 
-    def _keep_cursor_in_sight(self) -> None:
-        top, height = self.scroll_offset.y, max(1, self.size.height)
-        if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False)
-        elif self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False)
+    def _scroll(self) -> None:
+        """Follow what moved under the eyes, and the cursor where it leaves the screen."""
+        height = max(1, self.size.height)
+        top = self.scroll_offset.y + self._shift
+        self._shift = 0
+        top = max(self.cursor - height + 1, min(self.cursor, top))
+        if top != self.scroll_offset.y:
+            self.scroll_to(y=top, animate=False)
 
 
 def line_of(row: dict[str, Any]) -> str:

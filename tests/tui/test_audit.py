@@ -60,7 +60,7 @@ async def test_every_row_is_checked_and_a_changed_one_is_named(tmp_path, monkeyp
         intruder.execute("UPDATE audit SET kind = 'kill' WHERE seq = 2")
         intruder.close()
         await desk.keys("v")
-        await desk.sees("✗ ROW 2 was changed")
+        await desk.sees("✗ THE LOG DOES NOT HOLD: row 2 was changed")
 
 
 async def test_the_rows_are_written_to_a_file_that_did_not_exist(tmp_path, monkeypatch):

@@ -198,16 +198,18 @@ class Audit(View):
     async def _earlier(self) -> None:
         log = self.query_one(LogView)
         first = log.rows[0]["seq"] if log.rows else 0
-        if first > 1:
+        # Asked for more than once before the first page came, it is there by now.
+        if first > 1 and log.near_first:
             rows, _ = await self._page(before=str(first))
             log.prepend(rows)
 
     async def _later(self) -> None:
         log = self.query_one(LogView)
         last = log.rows[-1]["seq"] if log.rows else 0
-        rows, _ = await self._page(after=str(last))
-        if not log.following:
-            log.extend(rows)
+        if log.near_last:
+            rows, _ = await self._page(after=str(last))
+            if not log.following:
+                log.extend(rows)
 
     async def _oldest(self) -> None:
         log = self.query_one(LogView)
@@ -232,8 +234,8 @@ class Audit(View):
                 return
             after, head = verdict["checked_to"], verdict["head"]
             if not verdict["ok"]:
-                words = f"✗ ROW {verdict['first_bad_seq']:,} {verdict['problem']}: trust nothing"
-                self._notes["check"] = f"{words} from there on, and compare with a backup"
+                words = f"✗ THE LOG DOES NOT HOLD: {verdict['problem']}"
+                self._notes["check"] = f"{words}; trust nothing from there on"
                 return
             if after >= head:
                 self._notes["check"] = f"✓ Every row holds: {after:,} rows"
