@@ -180,8 +180,8 @@ class AdminRoutes:
 
     async def set_credentials(self, call: Call) -> Answer:
         account = self._accounts.get(call.params["account"])
-        if account is None:
-            known = ", ".join(self._accounts) or "none"
+        if account is None or not call.who.allows(account.id):
+            known = ", ".join(filter(call.who.allows, self._accounts)) or "none"
             detail = f"there is no account {call.params['account']!r}; configured: {known}"
             raise Problem(404, "account_unknown", detail)
         request: CredentialsRequest = call.decode(_decode_credentials)

@@ -109,6 +109,7 @@ class AlertRoutes:
         ]
 
     async def show(self, call: Call) -> Answer:
+        call.assert_all_accounts("who is told of alerts")
         waiting = await self._desk.waiting()
         views = [
             await self._view(receiver, waiting[receiver.name])
@@ -117,6 +118,7 @@ class AlertRoutes:
         return Answer(body=AlertsView(views))
 
     async def test(self, call: Call) -> Answer:
+        call.assert_all_accounts("who is told of alerts")
         request: TestRequest = call.decode(_decode_test)
         if request.receiver is not None and request.receiver not in self._desk.receivers:
             raise wrong_field("receiver", f"{request.receiver!r} is not one of {self._known()}")
@@ -129,6 +131,7 @@ class AlertRoutes:
         return Answer(body=TestResults(all(result.ok for result in results), results))
 
     async def set_secret(self, call: Call) -> Answer:
+        call.assert_all_accounts("who is told of alerts")
         receiver = self._desk.receivers.get(call.params["receiver"])
         if receiver is None:
             detail = f"there is no alert receiver {call.params['receiver']!r}; configured: "

@@ -188,6 +188,8 @@ class AuditRoutes:
     async def vault(self, call: Call) -> Answer:
         sealed: dict[str, SealedCredentials] = {}
         for account, field, updated_us in await self._store.list_credentials():
+            if not call.who.allows(account):
+                continue
             row = sealed.setdefault(
                 account,
                 SealedCredentials(account=account, fields=[], updated_at=ist(updated_us)),

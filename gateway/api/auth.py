@@ -46,6 +46,9 @@ class Keys:
     def last_used(self, key_id: str) -> datetime | None:
         return self._used.get(key_id)
 
+    def get(self, key_id: str) -> ApiKey | None:
+        return self._keys.get(key_id)
+
     def all(self) -> list[ApiKey]:
         return sorted(self._keys.values(), key=lambda key: key.created_at)
 

@@ -110,6 +110,7 @@ class CalendarRoutes:
         return Answer(body=self._view(days, year, exchange))
 
     async def replace(self, call: Call) -> Answer:
+        call.assert_all_accounts("the list of holidays")
         try:
             days = await asyncio.to_thread(self._days.replace, call.body)
         except BadDays as error:

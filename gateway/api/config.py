@@ -25,4 +25,5 @@ class ConfigRoutes:
         ]
 
     async def reload(self, call: Call) -> Answer:
+        call.assert_all_accounts("the configuration")
         return Answer(body=await self._reloader.reload(call.who.actor()))

@@ -12,6 +12,7 @@ from gateway.api.auth import Keys
 from gateway.api.routing import Answer, Call, Route
 from gateway.kill.levels import Scope as KillScope
 from gateway.kill.switch import KillSwitch
+from gateway.orchestrator.caller import Caller
 from gateway.orders.problems import Problem
 from gateway.orders.request import FieldError
 from gateway.secrets.api_keys import ApiKey, ApiKeyError, Scope
@@ -113,7 +114,8 @@ class KeyRoutes:
         ]
 
     async def list_keys(self, call: Call) -> Answer:
-        return Answer(body=KeyList([self._view(key) for key in self._keys.all()]))
+        seen = [key for key in self._keys.all() if _may_manage(call.who, key.accounts)]
+        return Answer(body=KeyList([self._view(key) for key in seen]))
 
     async def create_key(self, call: Call) -> Answer:
         request: KeyRequest = call.decode(_decode_key)
@@ -122,6 +124,14 @@ class KeyRoutes:
             detail = f"accounts names {', '.join(unknown)}, which is not configured"
             errors = [FieldError("accounts", "names an account that is not configured")]
             raise Problem(422, "invalid_request", detail, errors=errors)
+        wanted = None if request.accounts is None else frozenset(request.accounts)
+        if not _may_manage(call.who, wanted):
+            raise Problem(
+                403,
+                "account_not_allowed",
+                "a key with an account list makes keys for accounts of that list only; name them"
+                " in accounts",
+            )
         try:
             minted = await self._keys.create(
                 request.name,
@@ -138,6 +148,7 @@ class KeyRoutes:
 
     async def rotate_key(self, call: Call) -> Answer:
         request: RotateRequest = call.decode(_decode_rotate)
+        self._assert_manages(call)
         stopped = self._kill.at(KillScope.KEY, call.params["id"])
         if stopped is not None:
             # The switch names the key by its id: its successor would trade on.
@@ -157,9 +168,16 @@ class KeyRoutes:
         return Answer(201, NewKey(key=minted.text, **view))
 
     async def revoke_key(self, call: Call) -> Answer:
+        self._assert_manages(call)
         if not await self._keys.revoke(call.params["id"], call.who.actor()):
             raise _unknown(call.params["id"])
         return Answer(204, b"")
+
+    def _assert_manages(self, call: Call) -> None:
+        """Raise the `Problem` of an unknown key for one that may do more than the caller's."""
+        key = self._keys.get(call.params["id"])
+        if key is not None and not _may_manage(call.who, key.accounts):
+            raise _unknown(call.params["id"])
 
     def _view(self, key: ApiKey) -> KeyView:
         return KeyView(
@@ -172,6 +190,13 @@ class KeyRoutes:
             expires_at=key.expires_at,
             last_used_at=self._keys.last_used(key.id),
         )
+
+
+def _may_manage(caller: Caller, accounts: frozenset[str] | None) -> bool:
+    """Whether a caller may see, make and end keys for these accounts: only for its own."""
+    if caller.accounts is None:
+        return True
+    return accounts is not None and accounts <= caller.accounts
 
 
 def _listed(items: frozenset[str] | None) -> list[str] | None:

@@ -181,7 +181,7 @@ class KillRoutes:
         began = time.perf_counter()
         fields = _Fields(call.decode(_decode_fields), ("scope", "target", "level", "reason"))
         level = fields.one_of("level", Level)
-        scope, target = self._place(fields)
+        scope, target = self._place(fields, call.who)
         reason = fields.text("reason", 1, _MOST_REASON)
         fields.raise_errors()
         assert level is not None and scope is not None  # noqa: S101
@@ -207,7 +207,7 @@ class KillRoutes:
 
     async def release(self, call: Call) -> Answer:
         fields = _Fields(call.decode(_decode_fields), ("scope", "target", "reason", "confirm"))
-        scope, target = self._place(fields, known=False)
+        scope, target = self._place(fields, call.who, known=False)
         reason = fields.text("reason", 3, _MOST_REASON)
         if fields.given.get("confirm") != CONFIRMATION:
             fields.wrong("confirm", f"must be the word {CONFIRMATION}")
@@ -217,7 +217,9 @@ class KillRoutes:
         await self._kill.release(scope, target, reason, call.who.actor())
         return Answer(body=self._state(call.who))
 
-    def _place(self, fields: _Fields, *, known: bool = True) -> tuple[Scope | None, str | None]:
+    def _place(
+        self, fields: _Fields, caller: Caller, *, known: bool = True
+    ) -> tuple[Scope | None, str | None]:
         """Read scope and target; `known` asks that the target exists here."""
         scope = fields.one_of("scope", Scope)
         given = fields.given.get("target")
@@ -229,10 +231,10 @@ class KillRoutes:
             return scope, None
         target = fields.text("target", 1, _MOST_TARGET)
         if target and known:
-            self._check_target(fields, scope, target)
+            self._check_target(fields, scope, target, caller)
         return scope, target
 
-    def _check_target(self, fields: _Fields, scope: Scope, target: str) -> None:
+    def _check_target(self, fields: _Fields, scope: Scope, target: str, caller: Caller) -> None:
         names: set[str] | None = None
         if scope is Scope.ACCOUNT:
             names = set(self._accounts)
@@ -248,7 +250,8 @@ class KillRoutes:
                 "is no name that an order's strategy can have: letters, digits and . _ : - only",
             )
         if names is not None and target not in names:
-            known = ", ".join(sorted(names)) or "none"
+            mine = {name for name in names if scope is not Scope.ACCOUNT or caller.allows(name)}
+            known = ", ".join(sorted(mine)) or "none"
             fields.wrong("target", f"is not a configured {scope}; there are: {known}")
 
     def _assert_may_engage(

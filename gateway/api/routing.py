@@ -52,6 +52,16 @@ class Call(msgspec.Struct):
         assert self.caller is not None  # noqa: S101
         return self.caller
 
+    def assert_all_accounts(self, what: str) -> None:
+        """Raise `Problem` 403 for a key with an account list: this is about all accounts."""
+        if self.who.accounts is not None:
+            raise Problem(
+                403,
+                "account_not_allowed",
+                f"{what} is for all accounts, and this key has a list of its own; use a key"
+                " without one",
+            )
+
     def decode(self, decoder: msgspec.json.Decoder[Any], code: str = "invalid_request") -> Any:
         """Decode the JSON body, or raise the `Problem` that names the field and the fix."""
         if not self.body:
