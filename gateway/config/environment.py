@@ -16,6 +16,7 @@ from gateway.config.settings import Settings
 
 PREFIX = "BROKERGATE_"
 SEPARATOR = "__"
+_RISK = "risk"
 
 
 class Environment:
@@ -64,12 +65,46 @@ class _Source(EnvSettingsSource):
     def read(self, name: str) -> dict[str, Any]:
         field = _Variables.model_fields[name]
         value, key, is_complex = self.get_field_value(field, name)
-        value = self.prepare_field_value(name, field, value, is_complex)
+        if name == _RISK:
+            # No model of pydantic's, so its variables are put together here.
+            value = self._section(name, value)
+        else:
+            value = self.prepare_field_value(name, field, value, is_complex)
         return {} if value is None else {key: value}
+
+    def _section(self, name: str, whole: str | None) -> Any:
+        """Read a section from its own variable, and from those of the settings in it."""
+        above = f"{PREFIX}{name}{SEPARATOR}".upper()
+        parts = {
+            variable[len(above) :]: text
+            for variable, text in os.environ.items()
+            if variable.upper().startswith(above) and text
+        }
+        section = json.loads(whole, parse_float=str) if whole else {} if parts else None
+        if not isinstance(section, dict):
+            return section
+        for path, text in parts.items():
+            # Names of settings in any case, as everywhere; keys of maps as they are written.
+            setting, *keys = path.split(SEPARATOR)
+            inner, last = section, setting.lower()
+            for key in keys:
+                inner, last = inner.setdefault(last, {}), key
+                if not isinstance(inner, dict):
+                    raise ValueError("a variable is inside the value of another")
+            inner[last] = _plain(text)
+        return section
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         # Fractions stay texts, so that a Decimal takes their digits.
         return json.loads(value, parse_float=str)
+
+
+def _plain(text: str) -> Any:
+    """Read a value as YAML would: numbers, lists and maps as such, everything else as its text."""
+    try:
+        return json.loads(text, parse_float=str)
+    except ValueError:
+        return text
 
 
 def _unknown_variables() -> list[Mistake]:

@@ -1,12 +1,17 @@
 """Every setting by environment, over the file; misspelt ones are noticed."""
 
+import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from adapters.sdk.interface import Capabilities
-from gateway.config import ConfigError, load_settings
+from gateway.config import ConfigError, Settings, load_settings
+from gateway.config.document import read_document
+from tests.config.test_example import EXAMPLE
 
 Brokers = dict[str, Capabilities]
 
@@ -122,3 +127,68 @@ def test_empty_variable_counts_as_unset(
     path.write_text("data_dir: /srv/d")
     monkeypatch.setenv("BROKERGATE_DATA_DIR", "")
     assert Path("/srv/d") == load_settings(path, brokers).data_dir
+
+
+def variables(model: type[BaseModel], tree: dict[str, Any], above: str) -> dict[str, str]:
+    """What a whole configuration is as variables: one for each plain setting, lists as JSON."""
+    found = {}
+    for name, field in model.model_fields.items():
+        value, variable = tree.get(name), f"{above}{name.upper()}"
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found |= variables(inner, value or {}, f"{variable}__")
+        elif isinstance(value, list | dict | bool):
+            found[variable] = json.dumps(value, default=str)
+        elif value is not None:
+            found[variable] = str(value)
+    return found
+
+
+def test_the_whole_example_can_be_given_by_environment(
+    brokers: Brokers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = load_settings(EXAMPLE, brokers)
+    given = variables(Settings, read_document(EXAMPLE).tree, "BROKERGATE_")
+    assert len(given) > 20
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    loaded = load_settings(None, brokers)
+
+    # A relative path in a file is relative to the file.
+    at = loaded.model_copy(update={"data_dir": example.data_dir})
+    assert example == at
+
+
+def test_a_risk_limit_by_environment_stands(
+    brokers: Brokers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKERGATE_RISK", '{"max_order_value": 500000.05, "max_open_orders": 5}')
+    monkeypatch.setenv("BROKERGATE_RISK__MAX_OPEN_ORDERS", "7")
+    monkeypatch.setenv("BROKERGATE_RISK__BANNED_INSTRUMENTS", '["NSE:SBIN"]')
+    monkeypatch.setenv("BROKERGATE_RISK__PRICE_COLLAR_PERCENT__EQ", "3.5")
+
+    risk = load_settings(None, brokers).risk
+
+    assert (Decimal("500000.05"), 7) == (risk.max_order_value, risk.max_open_orders)
+    assert ["NSE:SBIN"] == list(risk.banned_instruments)
+    assert {"EQ": Decimal("3.5")} == risk.price_collar_percent
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RISK", "{"),
+        ("RISK", "5"),
+        ("RISK__MAX_OPEN_ORDERS__EQ", "5"),
+        ("RISK__MAX_ORDR_VALUE", "5"),
+        ("RISK__MAX_OPEN_ORDERS", "x"),
+    ],
+)
+def test_a_risk_limit_that_cannot_be_is_refused(
+    brokers: Brokers, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"BROKERGATE_{name}", value)
+
+    with pytest.raises(ConfigError):
+        load_settings(None, brokers)
