@@ -83,6 +83,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "POST /v1/kill-switch/engage": _TRADE,
     "POST /v1/kill-switch/release": _OPERATE,
     "POST /v1/unresolved/{leg_id}/resolve": _OPERATE,
+    "POST /v1/audit/checkpoint": _OPERATE,
     "POST /v1/breakers/reset": _OPERATE,
     "POST /v1/instruments/refresh": _OPERATE,
     "PUT /v1/limits": _OPERATE,
