@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 CONTROL_SCOPE = "brokergate.control"
 _RECEIVE = "brokergate.receive"
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 _REQUEST_ID = b"X-Request-Id"
 _NO_QUOTA: Headers = []
 _COMMON_HEADERS = [(b"Cache-Control", b"no-store"), (b"X-Content-Type-Options", b"nosniff")]
@@ -68,7 +69,7 @@ def build_app(
 
     app.router.fallback = unknown
     for path, allowed in methods.items():
-        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
+        for method in _METHODS - allowed:
             app.router.add(method, path, _not_allowed(", ".join(sorted(allowed))))
     return app
 

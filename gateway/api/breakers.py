@@ -75,6 +75,7 @@ class BreakerRoutes:
                 tag="breakers",
                 request=ResetRequest,
                 response=BreakerList,
+                refusals=(404,),
             ),
         ]
 

@@ -134,6 +134,7 @@ class InstrumentRoutes:
                 summary="One contract, with every broker's own codes",
                 tag="instruments",
                 response=InstrumentView,
+                refusals=(409,),
             ),
             Route(
                 method="GET",
@@ -143,6 +144,7 @@ class InstrumentRoutes:
                 summary="Expiry days of an underlying that are not over",
                 tag="instruments",
                 response=ExpiryList,
+                refusals=(404,),
                 query={
                     "underlying": "such as NIFTY or SBIN; required",
                     "type": "FUT or OPT",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from importlib import resources
 from typing import Any
 
@@ -184,10 +185,14 @@ def _responses(route: Route, schemas: Schemas, shown: Shown) -> dict[str, Any]:
         problem = _with_example(
             {"schema": schemas[ProblemDocument]}, shown.problem or _UNAUTHENTICATED
         )
-        responses["default"] = {
+        wrong = {
             "description": "What is wrong with the request, as a problem document",
             "content": {"application/problem+json": problem},
         }
+        for status in route.refused_with():
+            phrase = HTTPStatus(status).phrase
+            responses[str(status)] = {**wrong, "description": f"{phrase}: a problem document"}
+        responses["default"] = wrong
     return responses
 
 

@@ -118,7 +118,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     `request` and `response` are the msgspec types of the bodies; `query` names the parameters
     with a line of help each; `needs_key` marks a required Idempotency-Key; `is_stream` one that
-    answers server-sent events; `any_query` one whose parameters are not ours to name.
+    answers server-sent events; `any_query` one whose parameters are not ours to name;
+    `refusals` are the statuses of its own problem answers, beside those that come of its form.
     """
 
     method: str
@@ -135,6 +136,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     needs_key: bool = False
     or_scope: Scope | None = None
     is_stream: bool = False
+    refusals: tuple[int, ...] = ()
+
+    def refused_with(self) -> list[int]:
+        """Every status that a problem answer of this route may have, but for faults of our own."""
+        if self.scope is None:
+            return []
+        found = {401, 403, 422, 429, 503, *self.refusals}
+        if "{" in self.path:
+            found.add(404)
+        if self.method != "GET":
+            found |= {400, 409, 413}
+        if self.tag == "sessions" and self.method == "POST":
+            found |= {410, 502}
+        return sorted(found)
 
     def allows(self, key_allows: Callable[[Scope], bool]) -> bool:
         """Whether a key with these scopes may call the route."""

@@ -106,6 +106,7 @@ class SessionRoutes:
                 summary="Where a broker's login page redirects to",
                 tag="sessions",
                 any_query=True,
+                statuses=(200, 400, 404, 409, 410, 422, 502, 503),
             ),
         ]
 

@@ -45,6 +45,18 @@ _WRITTEN = {
     "GET /v1/callback/{account}": {"200": "<!doctype html>..."},
     "GET /readyz": {"503": "no\n"},
     "PUT /v1/alerts/{receiver}/secret": {"200": {"receiver": "phone", "secret": None}},
+    "POST /v1/config/reload": {
+        "200": {
+            "changed": True,
+            "added": ["paper-main"],
+            "removed": [],
+            "replaced": [],
+            "updated": [{"account": "fyers-main", "fields": ["limits.orders_per_second"]}],
+            "groups": ["family"],
+            "risk_changed": False,
+            "needs_restart": ["server.port"],
+        }
+    },
     "POST /v1/alerts/test": {
         "200": {"ok": True, "results": [{"receiver": "phone", "ok": True, "error": None}]}
     },
