@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 # What makes another account of it: other hosts, another login, another place to call from.
 _REPLACING = ("broker", "base_urls", "ca_file", "login", "source_address", "practice_cash")
-_FIXED = ("data_dir", "server", "logging", "instruments", "prechecks", "alerts")
+_FIXED = ("data_dir", "server", "logging", "instruments", "prechecks", "alerts", "session")
 _SETTLE_S = 10.0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from blacksheep import Application
 
 from adapters.sdk.interface import AdapterPlugin
+from adapters.sdk.models import Exchange
 from gateway.alerts.desk import AlertDesk
 from gateway.alerts.receivers import make_receivers, vault_account
 from gateway.alerts.watch import Watch
@@ -91,7 +92,7 @@ from gateway.prechecks.loss import LossWatch
 from gateway.reload import Difference, Reloader
 from gateway.roster import Roster
 from gateway.secrets.sealing import Keyring
-from gateway.sessions import SessionManager
+from gateway.sessions import LoginPlan, SessionKeeper, SessionManager, SessionRules
 from gateway.store import Store, StoreBroken
 from gateway.store.alerts import AlertQueue
 from gateway.store.candles import CandleStore
@@ -160,7 +161,20 @@ class Gateway:
         self.breakers = BreakerJournal(self.store, self._calls)
         self._recent_calls = RecentCalls(self.store, data_dir / CALLS, self._calls)
         self.sessions = SessionManager(
-            self.store, self.accounts, self._session_active, self._before_logout
+            self.store,
+            self.accounts,
+            self._session_active,
+            self._before_logout,
+            rules=SessionRules(
+                warn_ahead=settings.session.warnings(), most_refused=settings.session.most_refused
+            ),
+            plan_of=self._login_plan,
+        )
+        self.session_keeper = SessionKeeper(
+            self.sessions,
+            self.accounts,
+            self._login_plan,
+            lambda day: self.days.calendar.trades_on(day, Exchange.NSE),
         )
         for account in self.accounts.values():
             self._listen(account)
@@ -296,6 +310,7 @@ class Gateway:
                 self._session_active(account.id)
         self._spawn(self.tally.watch_loop())
         self._spawn(self.minutes.run())
+        self._spawn(self.session_keeper.run())
         self._spawn(self.snapshots.run())
         self._spawn(self.masters.run())
         self._spawn(self.losses.run())
@@ -417,6 +432,11 @@ class Gateway:
             )
         )
         return build_app(self.routes(), self.keys, limits, self.tally.request)
+
+    def _login_plan(self, account_id: str) -> LoginPlan:
+        config = self.settings.account(account_id)
+        kinds = self.accounts[account_id].plugin.capabilities.login_kinds
+        return LoginPlan(kind=config.login or next(iter(kinds), ""), login_at=config.login_at)
 
     def _listen(self, account: Account) -> None:
         account.calls.on_login_expired = partial(self.sessions.session_expired, account)

@@ -9,6 +9,9 @@ from typing import Any
 # A sign beside every colour, so that no state is told by colour alone.
 SIGNS = {
     "active": "●",
+    "expiring": "◔",
+    "logging_in": "…",
+    "blocked": "✗",
     "otp_required": "?",
     "redirect_required": "?",
     "parked": "?",

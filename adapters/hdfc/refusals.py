@@ -50,6 +50,7 @@ DEAD_SESSION_TEXT = re.compile(
     r"invalid credentials|unauthori[sz]ed|(token|session)( is| has)? expired"
     r"|(expired|invalid) (session|access ?token)|full authentication is required"
 )
+_LOCKED_TEXT = re.compile(r"\b(locked|blocked)\b")
 _DEAD_LOGIN_TEXT = re.compile(r"expired|locked|blocked|disabled|exceeded|invalid token")
 
 
@@ -117,6 +118,7 @@ def login_error(answer: Answer, step: str, *, restart: bool) -> GatewayError:
         reason=ReasonCode.RATE_LIMITED if throttled else _login_reason(words),
         broker_code=answer.code(),
         broker_message=answer.message(),
+        attempts_left=0 if _LOCKED_TEXT.search(words) else None,
     )
 
 

@@ -63,6 +63,14 @@ class Fills(msgspec.Struct, frozen=True):
 NO_FILLS: Final = Fills(0, Decimal(0))
 
 
+# No answer says which of the two an account has; a code at the wrong one is refused as if it had
+# been mistyped (dossier 3.1).
+_OTHER_MODE: Final = {
+    "otp": " (no OTP is sent where TOTP is switched on at m.Stock: then set login: totp)",
+    "totp": " (where TOTP is not switched on at m.Stock, set login: otp)",
+}
+
+
 class LoginTokens(msgspec.Struct, frozen=True, kw_only=True):
     """What the second login step gave. `client_id` is None where the answer names none (OTP)."""
 
@@ -96,7 +104,7 @@ def login_tokens(envelope: Envelope, *, mode: str) -> LoginTokens:
         BadAnswer: anything that is neither.
     """
     if not envelope.proves_success:
-        raise login_error(envelope, mistyped=mode == "otp")
+        raise login_error(envelope, mistyped=mode == "otp", hint=_OTHER_MODE[mode])
     data = _login_data(envelope)
     return LoginTokens(
         jwt=_token(values.text(data, "jwtToken"), envelope),
@@ -104,7 +112,7 @@ def login_tokens(envelope: Envelope, *, mode: str) -> LoginTokens:
     )
 
 
-def login_error(envelope: Envelope, *, mistyped: bool) -> GatewayError:
+def login_error(envelope: Envelope, *, mistyped: bool, hint: str = "") -> GatewayError:
     """Sort a failed login step. `mistyped`: a person may answer the same step once more.
 
     An expired OTP, and every wrong TOTP, begin again at the password (dossier 4.2).
@@ -118,12 +126,20 @@ def login_error(envelope: Envelope, *, mistyped: bool) -> GatewayError:
     if re.search(r"\bip\b", words):
         reason = ReasonCode.IP_NOT_WHITELISTED
     return LoginRefused(
-        f"m.Stock refused the login: {envelope.message or envelope.code or envelope.http}",
+        f"m.Stock refused the login: {envelope.message or envelope.code or envelope.http}{hint}",
         restart=not again,
         reason=reason,
         broker_code=envelope.code or None,
         broker_message=envelope.message or None,
+        attempts_left=_attempts_left(words),
     )
+
+
+def _attempts_left(words: str) -> int | None:
+    """Read "N attempts remaining" (dossier 4.2); 0 where the words say that it is locked."""
+    if found := re.search(r"(\d{1,3}) attempts? (?:remaining|left)", words):
+        return int(found[1])
+    return 0 if re.search(r"\b(?:locked|blocked)\b", words) else None
 
 
 def session_end(issued_at: datetime) -> datetime:

@@ -140,7 +140,8 @@ class LoginRefused(GatewayError):
     """The broker refused a login step (password, OTP, code). Repeating it may lock the account.
 
     `restart`: the pending login is dead, begin again; otherwise the same step may be answered
-    once more by a person (a mistyped OTP).
+    once more by a person (a mistyped OTP). `attempts_left`: how often the broker will still
+    listen, where it says so; 0: it says that the account is locked.
     """
 
     def __init__(
@@ -151,11 +152,13 @@ class LoginRefused(GatewayError):
         reason: ReasonCode = ReasonCode.BROKER_REJECTED,
         broker_code: str | None = None,
         broker_message: str | None = None,
+        attempts_left: int | None = None,
     ) -> None:
         super().__init__(
             message, reason=reason, broker_code=broker_code, broker_message=broker_message
         )
         self.restart = restart
+        self.attempts_left = attempts_left
 
 
 class LoginExpired(GatewayError):

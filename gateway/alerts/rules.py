@@ -29,6 +29,7 @@ _ALARMS = {
 _TOLD_BY_THE_WATCH = frozenset({"disk"})
 _SESSIONS = {
     "expiring": (Rule.SESSION_EXPIRING, Severity.WARNING, "ends soon"),
+    "login_due": (Rule.SESSION_EXPIRING, Severity.WARNING, "is to be begun, by a person"),
     "expired": (Rule.SESSION_ENDED, Severity.CRITICAL, "has ended"),
     "refused": (Rule.SESSION_ENDED, Severity.CRITICAL, "could not be begun: the broker refused"),
     "blocked": (Rule.SESSION_ENDED, Severity.CRITICAL, "is blocked"),

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from gateway.alerts.alert import Alert, Rule, Severity, make_alert
 from gateway.kill.switch import JOURNAL, KillSwitch
 from gateway.orchestrator.account import Account
 from gateway.orders.states import LegState
-from gateway.orders.times import IST, now_us
+from gateway.orders.times import now_us
 from gateway.store import Store, StoreBroken
 
 if TYPE_CHECKING:
@@ -28,7 +27,10 @@ _IN_DOUBT = (LegState.UNKNOWN, LegState.NOT_FOUND)
 
 
 class Watch:
-    """Session ends, the disk, the journal, legs in doubt. `tell` drops what is told again."""
+    """The disk, the journal, legs in doubt; sessions tell of themselves, once looked at.
+
+    `tell` drops what is told again.
+    """
 
     def __init__(
         self,
@@ -50,7 +52,6 @@ class Watch:
         self._tell = tell
         self._look_at_sessions = look_at_sessions
         self._look_s = look_s
-        self._warned: dict[str, datetime] = {}
         self._disk_is_low = False
 
     async def run(self) -> None:
@@ -60,7 +61,7 @@ class Watch:
             try:
                 self._look_at_journal()
                 self._look_at_legs()
-                await self._look_at_expiry()
+                self._look_at_sessions()
                 if count % _DISK_EVERY == 0:
                     await self._look_at_disk()
             except StoreBroken:
@@ -99,24 +100,6 @@ class Watch:
                             details={"leg_id": record.leg_id, "state": leg.state},
                         )
                     )
-
-    async def _look_at_expiry(self) -> None:
-        """Warn before a session ends, once per session, and notice one that has ended."""
-        self._look_at_sessions()
-        soon = datetime.now(UTC) + timedelta(minutes=self._settings.session_warning_minutes)
-        for account in self._accounts.values():
-            session = account.session
-            if session is None or session.expires_at > soon:
-                continue
-            if self._warned.get(account.id) == session.expires_at:
-                continue
-            self._warned[account.id] = session.expires_at
-            ends = session.expires_at.astimezone(IST)
-            await self._store.audit(
-                "session",
-                {"event": "expiring", "state": "active", "expires_at": ends},
-                account=account.id,
-            )
 
     async def _look_at_disk(self) -> None:
         usage = await asyncio.to_thread(shutil.disk_usage, self._data_dir)

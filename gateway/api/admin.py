@@ -20,7 +20,7 @@ from gateway.orders.request import FieldError
 from gateway.orders.states import UNPROVEN
 from gateway.orders.times import rfc3339
 from gateway.secrets.api_keys import Scope
-from gateway.sessions.manager import SessionManager, SessionView
+from gateway.sessions import SessionManager, SessionView
 from gateway.store import Store
 
 
@@ -190,6 +190,7 @@ class AdminRoutes:
             text = "; ".join(f"{error.field} {error.message}" for error in errors)
             raise Problem(422, "invalid_request", text, errors=errors)
         await self._store.set_credentials(account.id, request.fields, call.who.actor())
+        await self._sessions.credentials_changed(account, call.who.actor())
         return Answer(204, b"")
 
 

@@ -14,10 +14,13 @@ from gateway.api.routing import Route
 from gateway.orchestrator.caller import Caller
 from gateway.orders.problems import Problem
 from gateway.secrets.api_keys import ApiKey, ApiKeyError, Minted, Scope, mint, parse
+from gateway.sessions.faults import Fault
 from gateway.store import Store
 
 CONTROL_CLIENT = "control"
 _USE_KEPT_AFTER_S = 60.0
+# Whoever reads a refusal must not look for its cause at the broker.
+_KEY_AT_FAULT = {"at_fault": Fault.GATEWAY_KEY}
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="brokergate"'}
 
 
@@ -125,13 +128,16 @@ class Keys:
                 raise
             detail = f"{problem.detail}; too many refused keys came from this address"
             after = {"Retry-After": str(math.ceil(wait_s))}
-            raise Problem(429, "rate_limited", detail, headers=after) from problem
+            raise Problem(
+                429, "rate_limited", detail, headers=after, extra=_KEY_AT_FAULT
+            ) from problem
         if not key.allows_source(source):
             raise Problem(
                 403,
                 "source_refused",
                 f"the key {key.name!r} may not be used from {source or 'an unknown address'};"
                 " its source_addresses do not list it",
+                extra=_KEY_AT_FAULT,
             )
         self._note_use(key.id)
         if not route.allows(key.allows):
@@ -140,6 +146,7 @@ class Keys:
                 403,
                 "scope_missing",
                 f"this call needs the scope {route.scope}; the key {key.name!r} has {held}",
+                extra=_KEY_AT_FAULT,
             )
         return Caller(
             client=key.name,
@@ -192,7 +199,7 @@ def control_caller(request_id: str) -> Caller:
 
 
 def _refused(detail: str) -> Problem:
-    return Problem(401, "unauthenticated", detail, headers=_CHALLENGE)
+    return Problem(401, "unauthenticated", detail, headers=_CHALLENGE, extra=_KEY_AT_FAULT)
 
 
 def _look_at(done: asyncio.Future[Any]) -> None:

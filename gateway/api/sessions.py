@@ -13,12 +13,14 @@ from gateway.api.routing import Answer, Call, Route
 from gateway.orchestrator.account import Account
 from gateway.orders.problems import Problem
 from gateway.secrets.api_keys import Scope
-from gateway.sessions.manager import LoginAnswer, SessionManager, SessionView
+from gateway.sessions import SessionManager, SessionView
+from gateway.sessions.answers import LoginAnswer
 from gateway.sessions.states import SessionState
 
 
 class LoginRequest(msgspec.Struct, forbid_unknown_fields=True):
     renew: bool = False
+    unblock: bool = False
 
 
 class OtpRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -116,7 +118,13 @@ class SessionRoutes:
 
     async def login(self, call: Call) -> Answer:
         request: LoginRequest = call.decode(_decode_login) if call.body else LoginRequest()
-        return Answer(body=await self._sessions.login(self._account(call), renew=request.renew))
+        answer = await self._sessions.login(
+            self._account(call),
+            renew=request.renew,
+            unblock=request.unblock,
+            actor=call.who.actor(),
+        )
+        return Answer(body=answer)
 
     async def otp(self, call: Call) -> Answer:
         request: OtpRequest = call.decode(_decode_otp)
@@ -140,7 +148,7 @@ class SessionRoutes:
 
     async def logout(self, call: Call) -> Answer:
         account = self._account(call)
-        await self._sessions.logout(account)
+        await self._sessions.logout(account, call.who.actor())
         return Answer(body=self._sessions.view(account.id))
 
     async def browser_callback(self, call: Call) -> Answer:

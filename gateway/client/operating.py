@@ -19,10 +19,13 @@ class Session(msgspec.Struct, kw_only=True):
     covers_close: bool | None = None
     proven_at: datetime | None = None
     last_error: str | None = None
+    refused_logins: int = 0
+    attempts_left: int | None = None
 
     @property
     def is_active(self) -> bool:
-        return self.state == "active"
+        """Whether orders can go out: the session works, though it may end soon."""
+        return self.state in ("active", "expiring")
 
 
 class SessionList(msgspec.Struct, kw_only=True):

@@ -151,6 +151,12 @@ def _finding(details: ErrorDetails, brokers: Mapping[str, Capabilities]) -> tupl
         return path, f"{value} is none of its values", f"Use one of {context['expected']}"
     if kind == "value_error":
         return path, str(context["error"]), "Write it in full, as in 203.0.113.7"
+    if kind == "string_pattern_mismatch":
+        names = (str(part) for part in reversed(path) if part in _PATTERNS)
+        what, form = _PATTERNS.get(next(names, ""), ("not of the form that it must have", "..."))
+        return path, f"{value} is {what}", f"Write it as in {form}"
+    if kind in ("time_parsing", "time_type"):
+        return path, f"{value} is no time of day", 'Write it as in `"08:35"`'
     if kind in _KINDS:
         noun, example = _KINDS[kind]
         return path, f"{value} is not {noun}", f"Write it as in {example}"
@@ -160,6 +166,9 @@ def _finding(details: ErrorDetails, brokers: Mapping[str, Capabilities]) -> tupl
     return path, details["msg"], "Compare it with the example configuration"
 
 
+_PATTERNS = {
+    "warn_ahead": ("no length of time up to 12 hours", "`30m` or `2h`"),
+}
 _BOUNDS = {
     "greater_than": ("above", "gt"),
     "greater_than_equal": ("of at least", "ge"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import time
+from datetime import time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,6 +40,7 @@ def _ip_address(text: str) -> str:
 
 
 _IpAddress = Annotated[str, AfterValidator(_ip_address)]
+_Ahead = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,2}m|[1-9]h|1[0-2]h)$")]
 _Percent = Annotated[Decimal, Field(gt=0, le=50)]
 _Cash = Annotated[Decimal, Field(gt=0, le=1_000_000_000_000)]
 _Multiplier = Annotated[Decimal, Field(ge=0)]
@@ -122,6 +123,22 @@ class Prechecks(_Section):
     budget_ms: Annotated[int, Field(ge=0, le=5000)] = 150
 
 
+class Session(_Section):
+    """`warn_ahead`: how long before its end a session is warned of, as 30m or 2h.
+
+    `most_refused`: after so many refused logins in a row none is tried without the owner's word.
+    """
+
+    warn_ahead: tuple[_Ahead, ...] = ("30m", "5m")
+    most_refused: Annotated[int, Field(ge=1, le=10)] = 3
+
+    def warnings(self) -> tuple[timedelta, ...]:
+        """Return `warn_ahead` as lengths of time, the longest first."""
+        minutes = {"m": 1, "h": 60}
+        found = {int(each[:-1]) * minutes[each[-1]] for each in self.warn_ahead}
+        return tuple(timedelta(minutes=each) for each in sorted(found, reverse=True))
+
+
 class Logging(_Section):
     """`json`: one object a line, with the request's id and `traceparent` where there is one."""
 
@@ -161,7 +178,8 @@ class ProtectBand(_Section):
 class Account(_Section):
     """One broker login. Without `login` the adapter's first kind; `base_urls` only overrides.
 
-    `practice_cash`: the rupees that a practice account begins with.
+    `login_at`: when its login of a trading day is begun, in India, or told of where it needs a
+    person. `practice_cash`: the rupees that a practice account begins with.
     """
 
     id: str
@@ -169,6 +187,7 @@ class Account(_Section):
     base_urls: dict[str, str] = {}
     ca_file: Path | None = None
     login: str | None = None
+    login_at: time | None = None
     source_address: _IpAddress | None = None
     registered_ips: tuple[_IpAddress, ...] = ()
     exclusive: bool = False
@@ -215,7 +234,6 @@ class Alerts(_Section):
     most_per_hour: Annotated[int, Field(ge=1, le=1000)] = 30
     most_waiting: Annotated[int, Field(ge=1, le=100_000)] = 1000
     max_age_hours: Annotated[int, Field(ge=1, le=168)] = 24
-    session_warning_minutes: Annotated[int, Field(ge=1, le=720)] = 30
     unresolved_after_s: Annotated[int, Field(ge=1, le=86400)] = 60
     disk_free_mb: Annotated[int, Field(ge=1, le=10_000_000)] = 1024
     audit_head_every_s: Annotated[int, Field(ge=1, le=86400)] = 3600
@@ -240,6 +258,7 @@ class Settings(_Section):
 
     data_dir: Path = Path("data")
     server: Server = Server()
+    session: Session = Session()
     logging: Logging = Logging()
     instruments: Instruments = Instruments()
     prechecks: Prechecks = Prechecks()

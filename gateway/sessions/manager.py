@@ -1,7 +1,8 @@
 """The sessions of every account: begin, OTP, redirect, prove, store, drop.
 
 A login step is never repeated by itself: a wrong password or OTP may lock the account at the
-broker, so every repetition is the owner's decision.
+broker, so every repetition is the owner's decision, and after some refusals in a row his express
+word. Every change of state goes through the table in `states`, and into the audit log.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hmac
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,46 +24,22 @@ from gateway.orchestrator.account import Account
 from gateway.orders.problems import Problem
 from gateway.orders.records import Reason
 from gateway.orders.times import IST
-from gateway.sessions.states import SessionState
-from gateway.store import Store
+from gateway.sessions.answers import LoginAnswer, Pending
+from gateway.sessions.faults import Fault, blocked_problem, login_problem, session_problem
+from gateway.sessions.standing import LoginPlan, SessionRules, SessionView, Standing
+from gateway.sessions.states import KEPT, TRANSITIONS, SessionState
+from gateway.store import Store, StoreBroken
 
 log = logging.getLogger(__name__)
 
 _CALLBACK_LIFE = timedelta(minutes=5)
-_MARKET_CLOSE = (15, 30)
+# The broker's last chances are the owner's to use, by hand, at the broker's own page.
+_CHANCES_KEPT = 1
 
+# Said of where a login came from or how often, not of what was typed.
+_NOT_COUNTED = (ReasonCode.RATE_LIMITED, ReasonCode.IP_NOT_WHITELISTED)
 
-class SessionView(msgspec.Struct, kw_only=True):
-    """What may be shown of an account's session. Times are aware, in IST."""
-
-    account: str
-    broker: str
-    state: SessionState
-    logged_in_at: datetime | None = None
-    expires_at: datetime | None = None
-    covers_close: bool | None = None
-    proven_at: datetime | None = None
-    last_error: str | None = None
-
-
-class LoginAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The answer to a login step: `active`, or what the owner has to do next."""
-
-    state: SessionState
-    challenge_id: str | None = None
-    prompt: str | None = None
-    login_url: str | None = None
-    expires_at: datetime | None = None
-    account: str | None = None
-
-
-class _Pending(msgspec.Struct, kw_only=True):
-    """A login that waits for its owner. One per account; a new login replaces it."""
-
-    challenge_id: str
-    step: OtpRequired | RedirectRequired
-    expires_at: datetime
-    parked_url: str | None = None
+Actor = dict[str, Any]
 
 
 class SessionManager:
@@ -74,31 +51,42 @@ class SessionManager:
         accounts: Mapping[str, Account],
         on_active: Callable[[str], None],
         before_logout: Callable[[Account], Awaitable[None]],
+        *,
+        rules: SessionRules | None = None,
+        plan_of: Callable[[str], LoginPlan] | None = None,
     ) -> None:
         self._before_logout = before_logout
         self._store = store
         self._accounts = accounts
         self._on_active = on_active
-        self._views = {
-            account.id: SessionView(
-                account=account.id, broker=account.broker, state=SessionState.MISSING
-            )
-            for account in accounts.values()
-        }
-        self._pending: dict[str, _Pending] = {}
+        self._rules = rules or SessionRules()
+        self._plan_of = plan_of or (lambda _: LoginPlan())
+        self._standings = {account_id: Standing() for account_id in accounts}
+        self._pending: dict[str, Pending] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._background: set[asyncio.Task[Any]] = set()
 
     async def load(self) -> None:
-        """Take up the sessions of an earlier run that have not expired."""
+        """Take up the sessions of an earlier run that have not expired, and what was refused."""
         for stored in await self._store.load_sessions():
             account = self._accounts.get(stored.account)
-            if account is None or stored.secret is None:
+            if account is None:
+                continue
+            standing = _standing_of(stored.data)
+            self._standings[account.id] = standing
+            if stored.secret is None:
+                if standing.state not in KEPT:
+                    standing.state = SessionState.MISSING
+                if standing.state is SessionState.EXPIRED:
+                    self._note_end(account, standing.last_error or "it ended")
                 continue
             session = msgspec.json.decode(stored.secret, type=Session)
-            if session.expires_at > _now():
-                self._activate(account, session, proven_at=None)
-            else:
+            # Whatever the row says, a token is there: it is used, or it ends now.
+            standing.state = SessionState.ACTIVE
+            standing.proven_at = None
+            account.session = session
+            account.session_problem = None
+            if session.expires_at <= _now():
                 self._expire(account, "the session ended at its time")
                 await self._save(account, None, "expired")
 
@@ -109,50 +97,90 @@ class SessionManager:
     def take_in(self, account: Account) -> None:
         """Look after an account that the configuration now has, not logged in."""
         self._pending.pop(account.id, None)
-        self._views[account.id] = SessionView(
-            account=account.id, broker=account.broker, state=SessionState.MISSING
-        )
+        self._standings.setdefault(account.id, Standing())
 
     def let_go(self, account: Account) -> asyncio.Future[None]:
-        """Forget an account's session, here at once and on disk when the result is there."""
+        """Forget an account's session, here at once and on disk when the result is there.
+
+        What the broker refused is not forgotten: the account there may be the same.
+        """
         self._pending.pop(account.id, None)
-        self._views.pop(account.id, None)
         account.session = None
         account.session_problem = account.leaving
-        view = SessionView(account=account.id, broker=account.broker, state=SessionState.MISSING)
-        audit = {"event": "forgotten", "state": view.state, "expires_at": None}
-        data = msgspec.json.encode(view)
-        return self._store.put_session(account.id, view.state, data, None, audit)
+        standing = self._standings[account.id]
+        standing.state = SessionState.BLOCKED if standing.is_blocked else SessionState.MISSING
+        state, data, body = self._row(account, "forgotten", None, {})
+        return self._store.put_session(account.id, state, data, None, body)
 
     def views(self) -> list[SessionView]:
         for account in self._accounts.values():
-            session = account.session
-            if session is not None and session.expires_at <= _now():
-                self._end(account, "the session ended at its time")
-        return list(self._views.values())
+            self._look(account)
+        return [
+            self._standings[account.id].view(account.id, account.broker, account.session)
+            for account in self._accounts.values()
+        ]
 
     def view(self, account_id: str) -> SessionView:
-        self.views()
-        return self._views[account_id]
+        account = self._accounts[account_id]
+        self._look(account)
+        return self._standings[account_id].view(account_id, account.broker, account.session)
 
-    async def login(self, account: Account, *, renew: bool = False) -> LoginAnswer:
+    async def login(
+        self,
+        account: Account,
+        *,
+        renew: bool = False,
+        unblock: bool = False,
+        actor: Actor | None = None,
+    ) -> LoginAnswer:
         """Begin a login; an active session is kept unless `renew`.
+
+        `unblock`: the owner's word that one more try is safe, after refusals that blocked it.
 
         Raises: `Problem` for missing credentials, a login already under way, a refusal.
         """
         lock = self.lock(account.id)
         if lock.locked():
-            raise Problem(409, "login_in_progress", f"a login of {account.id} is already running")
+            raise session_problem(
+                409, "login_in_progress", f"a login of {account.id} is already running"
+            )
         async with lock:
+            standing = self._standings[account.id]
+            if standing.is_blocked and unblock:
+                await self._unblock(account, actor)
             if account.session is not None and not renew and account.session.expires_at > _now():
                 return LoginAnswer(
                     state=SessionState.ACTIVE,
                     account=account.id,
-                    expires_at=account.session.expires_at,
+                    expires_at=account.session.expires_at.astimezone(IST),
                 )
+            if standing.is_blocked:
+                self._move(account, SessionState.BLOCKED, standing.last_error)
+                raise blocked_problem(account, standing)
             credentials = await self._credentials(account)
             self._pending.pop(account.id, None)
-            return await self._step(account, account.adapter.begin_login(credentials))
+            await self._note(account, "login_begun", actor=actor)
+            return await self._step(account, lambda: account.adapter.begin_login(credentials))
+
+    async def login_of_day(self, account: Account, today: date) -> None:
+        """Log in at the time of day that the owner set, or tell that it is time.
+
+        Once a day, a restart included: the day is on disk before anything is sent.
+        """
+        standing = self._standings[account.id]
+        if standing.login_day == today or self.lock(account.id).locked():
+            return
+        standing.login_day = today
+        plan = self._plan_of(account.id)
+        credentials = await self._store.get_credentials(account.id)
+        if standing.is_blocked or not plan.needs_nobody(credentials):
+            await self._tell_login_due(account)
+            return
+        await self._note(account, "login_of_day")
+        try:
+            await self.login(account, renew=True, actor={"client": "login_at"})
+        except (Problem, GatewayError) as error:
+            log.error("%s: the login of the day failed: %s", account.id, error)
 
     async def submit_otp(self, account: Account, challenge_id: str, otp: str) -> LoginAnswer:
         """Answer the pending OTP question. Raises `Problem`, naming what is wrong."""
@@ -161,7 +189,7 @@ class SessionManager:
             credentials = await self._credentials(account)
             return await self._step(
                 account,
-                account.adapter.submit_otp(credentials, pending.step.pending, otp),
+                lambda: account.adapter.submit_otp(credentials, pending.step.pending, otp),
                 pending,
             )
 
@@ -171,7 +199,9 @@ class SessionManager:
             pending = self._take(account, challenge_id, OtpRequired)
             credentials = await self._credentials(account)
             return await self._step(
-                account, account.adapter.resend_otp(credentials, pending.step.pending), pending
+                account,
+                lambda: account.adapter.resend_otp(credentials, pending.step.pending),
+                pending,
             )
 
     async def redirected(self, account: Account, url: str, *, trusted: bool) -> LoginAnswer:
@@ -187,7 +217,7 @@ class SessionManager:
             if step.state is not None:
                 got = parse_qs(urlsplit(url).query).get("state", [""])[0]
                 if not hmac.compare_digest(got.encode(), step.state.encode()):
-                    raise Problem(
+                    raise session_problem(
                         400,
                         "callback_state_mismatch",
                         "the state in this URL is not that of the pending login; begin again with"
@@ -195,9 +225,12 @@ class SessionManager:
                     )
             elif not trusted:
                 if pending.parked_url is not None:
-                    raise Problem(409, "callback_used", "a redirect is already waiting for confirm")
+                    raise session_problem(
+                        409, "callback_used", "a redirect is already waiting for confirm"
+                    )
                 pending.parked_url = url
-                self._set(account, SessionState.PARKED)
+                self._move(account, SessionState.PARKED)
+                await self._note(account, "parked")
                 return LoginAnswer(
                     state=SessionState.PARKED, account=account.id, expires_at=pending.expires_at
                 )
@@ -208,23 +241,33 @@ class SessionManager:
         async with self.lock(account.id):
             pending = self._take(account, None, RedirectRequired)
             if pending.parked_url is None:
-                raise Problem(409, "nothing_parked", f"no redirect of {account.id} is waiting")
+                raise session_problem(
+                    409, "nothing_parked", f"no redirect of {account.id} is waiting"
+                )
             return await self._finish_redirect(account, pending, pending.parked_url)
 
-    async def logout(self, account: Account) -> None:
+    async def logout(self, account: Account, actor: Actor | None = None) -> None:
         """End the session here, and at the broker where it offers that."""
         await self._before_logout(account)
         session = account.session
         self._pending.pop(account.id, None)
         account.session = None
         account.session_problem = None
-        self._set(account, SessionState.MISSING)
-        await self._save(account, None, "logged_out")
+        standing = self._standings[account.id]
+        if standing.state is not SessionState.BLOCKED:
+            standing.move(SessionState.MISSING)
+        await self._save(account, None, "logged_out", actor=actor)
         if session is not None:
             try:
                 await account.calls.logout(session)
             except GatewayError as error:
                 log.warning("%s: logout at the broker failed: %s", account.id, error.message)
+
+    async def credentials_changed(self, account: Account, actor: Actor | None = None) -> None:
+        """Let a blocked account try once more: what the broker refused was changed."""
+        async with self.lock(account.id):
+            if self._standings[account.id].is_blocked:
+                await self._unblock(account, actor)
 
     def session_expired(self, account: Account, error: LoginExpired) -> None:
         """Drop a session at the broker's first word that it is dead."""
@@ -232,56 +275,130 @@ class SessionManager:
             return
         self._end(account, error.broker_message or error.message)
 
+    def finish_erasing(self) -> None:
+        """Erase what is left of ended tokens where that had to wait."""
+        self._store.finish_erasing()
+
+    def _look(self, account: Account) -> None:
+        """Notice that a session has ended, or will soon."""
+        session = account.session
+        if session is None:
+            return
+        left = session.expires_at - _now()
+        if left <= timedelta(0):
+            self._end(account, "the session ended at its time")
+            return
+        standing = self._standings[account.id]
+        ahead = standing.due_warning(left, self._rules.warn_ahead)
+        if standing.warned_s is not None and standing.state is SessionState.ACTIVE:
+            standing.move(SessionState.EXPIRING, standing.last_error)
+        if ahead is not None:
+            log.warning(
+                "%s: the session ends at %s, in %d minutes",
+                account.id,
+                session.expires_at.astimezone(IST).isoformat(),
+                left // timedelta(minutes=1),
+            )
+            ahead_s, left_s = int(ahead.total_seconds()), int(left.total_seconds())
+            self._later(self._note(account, "expiring", ahead_s=ahead_s, left_s=left_s))
+
     def _end(self, account: Account, why: str) -> None:
         """Drop a session, and erase its token and tell of it as soon as the journal can."""
         self._expire(account, why)
-        task = asyncio.get_running_loop().create_task(self._save(account, None, "expired"))
+        self._later(self._save(account, None, "expired", reason=why))
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(_quietly(work))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _finish_redirect(self, account: Account, pending: _Pending, url: str) -> LoginAnswer:
-        self._pending.pop(account.id, None)
+    async def _finish_redirect(self, account: Account, pending: Pending, url: str) -> LoginAnswer:
         credentials = await self._credentials(account)
+        self._pending.pop(account.id, None)
         return await self._step(
-            account, account.adapter.submit_redirect(credentials, pending.step.pending, url)
+            account,
+            lambda: account.adapter.submit_redirect(credentials, pending.step.pending, url),
         )
 
     async def _step(
-        self, account: Account, work: Awaitable[LoginStep], pending: _Pending | None = None
+        self,
+        account: Account,
+        work: Callable[[], Awaitable[LoginStep]],
+        pending: Pending | None = None,
     ) -> LoginAnswer:
         """Await one login step and turn its end into an answer or a `Problem`."""
+        before = self._standings[account.id].state
+        self._move(account, SessionState.LOGGING_IN)
         try:
-            step = await account.calls.login(work)
+            step = await account.calls.login(work())
             if isinstance(step, Session):
                 return await self._prove(account, step)
         except Denied as error:
+            self._move(account, before, self._standings[account.id].last_error)
             if error.reason is not ReasonCode.BREAKER_OPEN:
-                raise _login_problem(account, error, restart=True) from error
-            raise Problem(
-                503, "breaker_open", error.message, headers={"Retry-After": "5"}
+                raise login_problem(account, error, restart=True) from error
+            raise session_problem(
+                503, "breaker_open", error.message, fault=Fault.BROKER, retry_after_s=5
             ) from error
         except LoginRefused as error:
-            if error.restart or pending is None:
-                self._pending.pop(account.id, None)
-                self._set(account, SessionState.REFUSED, error.broker_message or error.message)
-            raise _login_problem(account, error, restart=error.restart) from error
+            raise await self._refused(account, error, before, pending) from error
         except GatewayError as error:
             self._pending.pop(account.id, None)
-            self._set(account, SessionState.MISSING, error.broker_message or error.message)
-            raise _login_problem(account, error, restart=True) from error
-        return self._ask(account, step)
+            words = error.broker_message or error.message
+            self._move(account, SessionState.MISSING, words)
+            await self._note(account, "login_failed", reason=words)
+            raise login_problem(account, error, restart=True) from error
+        except BaseException:
+            self._pending.pop(account.id, None)
+            self._move(account, SessionState.MISSING, "the login was broken off")
+            raise
+        return await self._ask(account, step)
 
-    def _ask(self, account: Account, step: OtpRequired | RedirectRequired) -> LoginAnswer:
+    async def _refused(
+        self,
+        account: Account,
+        error: LoginRefused,
+        before: SessionState,
+        pending: Pending | None,
+    ) -> Problem:
+        """Count a refusal, and stop before the broker locks the account."""
+        standing = self._standings[account.id]
+        words = error.broker_message or error.message
+        answered = bool(error.broker_message or error.broker_code)
+        is_the_brokers = answered and error.reason not in _NOT_COUNTED
+        if is_the_brokers:
+            standing.refused_logins += 1
+            standing.attempts_left = error.attempts_left
+        last_chance = error.attempts_left is not None and error.attempts_left <= _CHANCES_KEPT
+        too_many = is_the_brokers and standing.refused_logins >= self._rules.most_refused
+        if last_chance or too_many:
+            standing.is_blocked = True
+            self._pending.pop(account.id, None)
+            self._move(account, SessionState.REFUSED, words)
+            self._move(account, SessionState.BLOCKED, words)
+            log.error("%s: no further login is tried: %s", account.id, words)
+            await self._note(account, "blocked", reason=words)
+        elif error.restart or pending is None:
+            self._pending.pop(account.id, None)
+            self._move(account, SessionState.REFUSED, words)
+            await self._note(account, "refused", reason=words)
+        else:
+            self._move(account, before)
+            await self._note(account, "refused", reason=words)
+        return login_problem(account, error, restart=error.restart, standing=standing)
+
+    async def _ask(self, account: Account, step: OtpRequired | RedirectRequired) -> LoginAnswer:
         expires_at = step.expires_at
         if isinstance(step, RedirectRequired):
             expires_at = min(expires_at, _now() + _CALLBACK_LIFE)
-        pending = _Pending(
+        pending = Pending(
             challenge_id="chl_" + secrets.token_hex(8), step=step, expires_at=expires_at
         )
         self._pending[account.id] = pending
         expires_at = expires_at.astimezone(IST)
         if isinstance(step, OtpRequired):
-            self._set(account, SessionState.OTP_REQUIRED)
+            self._move(account, SessionState.OTP_REQUIRED)
+            await self._note(account, "otp_required")
             return LoginAnswer(
                 state=SessionState.OTP_REQUIRED,
                 account=account.id,
@@ -289,7 +406,8 @@ class SessionManager:
                 prompt=step.prompt,
                 expires_at=expires_at,
             )
-        self._set(account, SessionState.REDIRECT_REQUIRED)
+        self._move(account, SessionState.REDIRECT_REQUIRED)
+        await self._note(account, "redirect_required")
         return LoginAnswer(
             state=SessionState.REDIRECT_REQUIRED,
             account=account.id,
@@ -317,7 +435,7 @@ class SessionManager:
                 )
         session = msgspec.structs.replace(session, client_id=proven)
         self._pending.pop(account.id, None)
-        self._activate(account, session, proven_at=_now())
+        self._activate(account, session)
         await self._save(account, session, "logged_in")
         self._on_active(account.id)
         return LoginAnswer(
@@ -331,20 +449,22 @@ class SessionManager:
         account: Account,
         challenge_id: str | None,
         kind: type[OtpRequired] | type[RedirectRequired],
-    ) -> _Pending:
+    ) -> Pending:
         """Return the pending login, or raise the `Problem` that says why there is none."""
         pending = self._pending.get(account.id)
         again = f"begin again with POST /v1/sessions/{account.id}/login"
         if pending is None or not isinstance(pending.step, kind):
-            raise Problem(409, "no_pending_login", f"{account.id} waits for nothing; {again}")
+            raise session_problem(
+                409, "no_pending_login", f"{account.id} waits for nothing; {again}"
+            )
         if challenge_id is not None and challenge_id != pending.challenge_id:
-            raise Problem(
+            raise session_problem(
                 409, "challenge_unknown", f"this challenge_id is not the pending one; {again}"
             )
         if pending.expires_at <= _now():
             self._pending.pop(account.id, None)
-            self._set(account, SessionState.MISSING, "the pending login was not answered in time")
-            raise Problem(410, "challenge_expired", f"the challenge has expired; {again}")
+            self._move(account, SessionState.MISSING, "the pending login was not answered in time")
+            raise session_problem(410, "challenge_expired", f"the challenge has expired; {again}")
         return pending
 
     async def _credentials(self, account: Account) -> dict[str, str]:
@@ -355,7 +475,7 @@ class SessionManager:
             if field.required and not credentials.get(field.name)
         ]
         if missing:
-            raise Problem(
+            raise session_problem(
                 409,
                 "credentials_missing",
                 f"the vault holds no {', '.join(missing)} for {account.id};"
@@ -363,24 +483,25 @@ class SessionManager:
             )
         return credentials
 
-    def _activate(self, account: Account, session: Session, *, proven_at: datetime | None) -> None:
+    def _activate(self, account: Account, session: Session) -> None:
+        standing = self._standings[account.id]
+        if account.session is None:
+            self._move(account, SessionState.ACTIVE)
+        else:
+            standing.move(SessionState.ACTIVE)
         account.session = session
         account.session_problem = None
-        expires = session.expires_at.astimezone(IST)
-        close = datetime.now(IST).replace(
-            hour=_MARKET_CLOSE[0], minute=_MARKET_CLOSE[1], second=0, microsecond=0
-        )
-        self._views[account.id] = SessionView(
-            account=account.id,
-            broker=account.broker,
-            state=SessionState.ACTIVE,
-            logged_in_at=session.logged_in_at.astimezone(IST),
-            expires_at=expires,
-            covers_close=expires >= close,
-            proven_at=proven_at.astimezone(IST) if proven_at else None,
-        )
+        standing.proven_at = _now().astimezone(IST)
+        standing.refused_logins = 0
+        standing.attempts_left = None
+        standing.is_blocked = False
+        standing.warned_s = None
 
     def _expire(self, account: Account, why: str) -> None:
+        self._note_end(account, why)
+        self._standings[account.id].move(SessionState.EXPIRED, why)
+
+    def _note_end(self, account: Account, why: str) -> None:
         account.session = None
         account.session_problem = Reason(
             code=ReasonCode.SESSION_EXPIRED,
@@ -388,45 +509,80 @@ class SessionManager:
             f" log in again: POST /v1/sessions/{account.id}/login",
             retryable=True,
         )
-        self._set(account, SessionState.EXPIRED, why)
 
-    def _set(self, account: Account, state: SessionState, error: str | None = None) -> None:
-        view = self._views[account.id]
-        if state in (SessionState.OTP_REQUIRED, SessionState.REDIRECT_REQUIRED) and account.session:
-            # A renewal under way does not take the session that still works out of use.
+    def _move(self, account: Account, state: SessionState, error: str | None = None) -> None:
+        """Change the state that is shown. A renewal does not take a working session out of use."""
+        standing = self._standings[account.id]
+        if account.session is not None:
+            standing.last_error = error or standing.last_error
             return
-        self._views[account.id] = SessionView(
-            account=account.id,
-            broker=account.broker,
-            state=state,
-            last_error=error or (view.last_error if state is SessionState.EXPIRED else None),
-        )
+        is_login = SessionState.LOGGING_IN in TRANSITIONS[standing.state]
+        if state is not standing.state and state not in TRANSITIONS[standing.state] and is_login:
+            # The session ended in the middle of its renewal, which is a login from here on.
+            standing.move(SessionState.LOGGING_IN)
+        standing.move(state, error)
 
-    async def _save(self, account: Account, session: Session | None, event: str) -> None:
-        view = self._views[account.id]
-        await self._store.put_session(
-            account.id,
-            view.state,
-            msgspec.json.encode(view),
-            msgspec.json.encode(session) if session else None,
-            {"event": event, "state": view.state, "expires_at": view.expires_at},
-        )
+    async def _unblock(self, account: Account, actor: Actor | None) -> None:
+        """One more try: the next refusal blocks again."""
+        standing = self._standings[account.id]
+        standing.is_blocked = False
+        standing.refused_logins = min(standing.refused_logins, self._rules.most_refused - 1)
+        if standing.state is SessionState.BLOCKED:
+            standing.move(SessionState.MISSING, standing.last_error)
+        await self._note(account, "unblocked", actor=actor)
+
+    async def _tell_login_due(self, account: Account) -> None:
+        blocked = self._standings[account.id].is_blocked
+        why = "it is blocked" if blocked else "the broker asks for a person"
+        text = f"it is time to log in to {account.id}, and {why}: brokergate login {account.id}"
+        log.warning("%s", text)
+        await self._note(account, "login_due", text=text)
+
+    async def _save(
+        self,
+        account: Account,
+        session: Session | None,
+        event: str,
+        *,
+        actor: Actor | None = None,
+        **more: Any,
+    ) -> None:
+        """Write the token, or erase it, with what happened."""
+        state, data, body = self._row(account, event, actor, more)
+        secret = msgspec.json.encode(session) if session else None
+        await self._store.put_session(account.id, state, data, secret, body)
+
+    async def _note(
+        self, account: Account, event: str, *, actor: Actor | None = None, **more: Any
+    ) -> None:
+        """Write what happened, and leave the token as it is."""
+        state, data, body = self._row(account, event, actor, more)
+        await self._store.note_session(account.id, state, data, body)
+
+    def _row(
+        self, account: Account, event: str, actor: Actor | None, more: dict[str, Any]
+    ) -> tuple[str, bytes, dict[str, Any]]:
+        standing = self._standings[account.id]
+        expires_at = account.session.expires_at.astimezone(IST) if account.session else None
+        body = {"event": event, "state": standing.state, "expires_at": expires_at, **more}
+        if actor is not None:
+            body["actor"] = actor
+        return standing.state, msgspec.json.encode(standing), body
 
 
-def _login_problem(account: Account, error: GatewayError, *, restart: bool) -> Problem:
-    refused = isinstance(error, LoginRefused)
-    again = f"; begin again with POST /v1/sessions/{account.id}/login" if restart else ""
-    return Problem(
-        422 if refused else 502,
-        "login_refused" if refused else "broker_unavailable",
-        f"{error.message}{again}",
-        extra={
-            "broker": account.broker,
-            "broker_code": error.broker_code,
-            "broker_message": error.broker_message,
-            "restart": restart,
-        },
-    )
+async def _quietly(work: Awaitable[None]) -> None:
+    """Await a write that nobody waits for: a broken journal says so itself."""
+    try:
+        await work
+    except StoreBroken as error:
+        log.error("a session's change could not be written: %s", error)
+
+
+def _standing_of(data: bytes) -> Standing:
+    try:
+        return msgspec.json.decode(data, type=Standing)
+    except msgspec.DecodeError:
+        return Standing()
 
 
 def _now() -> datetime:

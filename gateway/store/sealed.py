@@ -150,13 +150,35 @@ def put_session(
     data: bytes,
     secret: bytes | None,
 ) -> None:
-    """Write an account's session; `secret` is sealed, None erases it."""
+    """Write an account's session; `secret` is sealed, None erases it.
+
+    What stood there before is overwritten, not only let go of.
+    """
+    before = connection.execute("PRAGMA secure_delete").get
+    connection.execute("PRAGMA secure_delete=ON")
     blob = None
     if secret is not None:
         blob = keyring.seal(_data_key(connection, keyring, account), account, "session", secret)
     connection.execute(
         "INSERT OR REPLACE INTO sessions (account, state, blob, data) VALUES (?,?,?,?)",
         (account, state, blob, data),
+    )
+    connection.execute(f"PRAGMA secure_delete={before}")
+
+
+def has_token(connection: apsw.Connection, account: str) -> bool:
+    row: Any = connection.execute(
+        "SELECT 1 FROM sessions WHERE account=? AND blob IS NOT NULL", (account,)
+    ).fetchone()
+    return row is not None
+
+
+def note_session(connection: apsw.Connection, account: str, state: str, data: bytes) -> None:
+    """Write what may be shown of an account's session, and leave its token as it is."""
+    connection.execute(
+        "INSERT INTO sessions (account, state, data) VALUES (?,?,?)"
+        " ON CONFLICT (account) DO UPDATE SET state=excluded.state, data=excluded.data",
+        (account, state, data),
     )
 
 

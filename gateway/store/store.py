@@ -360,11 +360,32 @@ class Store:
         secret: bytes | None,
         audit: dict[str, Any],
     ) -> asyncio.Future[None]:
+        """Write a session; the token that it replaces or ends is erased, from the WAL too."""
+
         def work(connection: apsw.Connection) -> None:
+            if sealed.has_token(connection, account):
+                self._writer.empty_wal()
             sealed.put_session(connection, self._keyring, account, state, data, secret)
             self._chain.append(connection, "session", now_us(), audit, account=account)
 
         return self.write(work)
+
+    def note_session(
+        self, account: str, state: str, data: bytes, audit: dict[str, Any]
+    ) -> asyncio.Future[None]:
+        """Write what happened to a session, and leave its token as it is."""
+
+        def work(connection: apsw.Connection) -> None:
+            sealed.note_session(connection, account, state, data)
+            self._chain.append(connection, "session", now_us(), audit, account=account)
+
+        return self.write(work)
+
+    def finish_erasing(self) -> None:
+        """Try again where a reader kept the WAL from being emptied of what was erased."""
+        if self._writer.must_empty_wal:
+            # Its end is of no interest: a broken journal says so itself.
+            self.write(lambda _: None).add_done_callback(lambda done: done.exception())
 
     async def load_sessions(self) -> list[sealed.StoredSession]:
         return await self.read(lambda c: sealed.load_sessions(c, self._keyring))

@@ -8,6 +8,7 @@ which fails takes nothing else with it. A future is done only after the commit r
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -18,10 +19,13 @@ import apsw
 
 from gateway import failpoints
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], Any]
 
 _BATCH = 256
+BUSY_MS = 5000
 
 
 class StoreBroken(RuntimeError):
@@ -55,6 +59,7 @@ class Writer:
         self._on_commit = on_commit
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
+        self.must_empty_wal = False
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -74,6 +79,13 @@ class Writer:
             return future
         self._queue.put(_Job(work, loop, future, points))
         return future
+
+    def empty_wal(self) -> None:
+        """Have the log emptied once the transaction that asks for it is committed.
+
+        Called by a write: what it erases from the file must not stay readable in the log.
+        """
+        self.must_empty_wal = True
 
     def close(self) -> None:
         """Finish what is queued, then end the thread. Blocks; not for the event loop's hot path."""
@@ -100,6 +112,8 @@ class Writer:
                     break
             if jobs:
                 self._commit(jobs)
+            if self.must_empty_wal:
+                self._empty_wal()
 
     def _commit(self, jobs: list[_Job]) -> None:
         connection = self._connection
@@ -126,6 +140,23 @@ class Writer:
                 if job.error is None:
                     job.error = StoreBroken(f"the journal could not be written: {error}")
         _deliver(jobs, self._on_delivered)
+
+    def _empty_wal(self) -> None:
+        """Copy the log into the file and cut it to nothing, unless a reader is in the way.
+
+        Nothing waits for it: what it moves is committed already, and it is tried again.
+        """
+        connection = self._connection
+        try:
+            connection.set_busy_timeout(0)
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self.must_empty_wal = False
+        except apsw.BusyError:
+            pass
+        except apsw.Error as error:
+            log.warning("the journal's log could not be emptied of erased tokens: %s", error)
+        finally:
+            connection.set_busy_timeout(BUSY_MS)
 
     def _run_job(self, job: _Job, *, alone: bool) -> None:
         if alone:

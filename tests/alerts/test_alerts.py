@@ -27,7 +27,10 @@ def hook(port, name="hook", **more):
 
 
 def rig_with(tmp_path, *hooks, emails=(), log_in=False, **alerts):
-    settings = {"alerts": {"webhooks": hooks, "emails": emails, **alerts}}
+    settings = {
+        "alerts": {"webhooks": hooks, "emails": emails, **alerts},
+        "session": {"warn_ahead": ["30m"]},
+    }
     return Rig(tmp_path / "data", brokers=("fyers",), settings=settings, log_in=log_in)
 
 
@@ -391,12 +394,12 @@ async def test_a_session_is_warned_of_once_before_it_ends_and_told_when_it_has(t
         soon = datetime.now(UTC) + timedelta(minutes=20)
         account.session = msgspec.structs.replace(account.session, expires_at=soon)
         told = Told(rig)
-        await told.watch._look_at_expiry()
-        await told.watch._look_at_expiry()
+        told.watch._look_at_sessions()
+        told.watch._look_at_sessions()
         await until(lambda: server.of("session_expiring"))
         past = datetime.now(UTC) - timedelta(seconds=1)
         account.session = msgspec.structs.replace(account.session, expires_at=past)
-        await told.watch._look_at_expiry()
+        told.watch._look_at_sessions()
         await until(lambda: server.of("session_ended"))
 
         assert 1 == len(server.of("session_expiring"))

@@ -45,7 +45,11 @@ class Operator:
         reply = await self.get("/v1/sessions")
         if reply.status != 200:
             return False
-        out = [row["account"] for row in reply.json["sessions"] if row["state"] != "active"]
+        out = [
+            row["account"]
+            for row in reply.json["sessions"]
+            if row["state"] not in ("active", "expiring")
+        ]
         for account in out:
             await self._log_in(account)
         return not out

@@ -102,7 +102,9 @@ class Rig:
             }
             for broker, simulator in self.sims.items()
         ]
-        settings = Settings(**{"data_dir": self.data_dir, "accounts": accounts, **self._settings})
+        given = {"data_dir": self.data_dir, "accounts": accounts, **self._settings}
+        # Simulators end sessions when the brokers do: near that hour all would be `expiring`.
+        settings = Settings(**{"session": {"warn_ahead": []}, **given})
         self.file: Settings = settings
         self.gateway = Gateway(
             settings, load_plugins(), Keyring(self.master_key), lambda: self.file

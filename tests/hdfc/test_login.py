@@ -394,6 +394,7 @@ def test_locked_login_must_restart() -> None:
     with pytest.raises(LoginRefused) as caught:
         parse_login.parse_second_factor(answer_of({"message": "Account locked"}, 400))
     assert caught.value.restart
+    assert 0 == caught.value.attempts_left
 
 
 async def test_two_logins_make_two_sessions(

@@ -137,13 +137,13 @@ def breakers(account: dict[str, Any]) -> str:
 def _cells(account: dict[str, Any]) -> tuple[Text | str, ...]:
     session = account["session"]
     state = session["state"]
-    good = state == "active"
+    good = state in ("active", "expiring")
     held = breakers(account)
     unresolved = account["unresolved"]
     filled = account["filled_today"]
     return (
         account["account"],
-        Text(f"{SIGNS.get(state, '?')} {state}", "green" if good else "bold yellow"),
+        Text(f"{SIGNS.get(state, '?')} {state}", "green" if state == "active" else "bold yellow"),
         _left(session) if good else "",
         held if held == "closed" else Text(f"✗ {held}", "bold red"),
         rate_left(account),

@@ -50,6 +50,8 @@ def demo_settings(data_dir: Path, port: int, simulators: Iterable[SimulatorInfo]
         {
             "data_dir": data_dir,
             "server": {"host": HOST, "port": port},
+            # Simulators end sessions when the brokers do, of which nobody here needs a warning.
+            "session": {"warn_ahead": ()},
             "groups": {"all": dict.fromkeys(ACCOUNTS, 1)},
             "accounts": accounts,
         }
