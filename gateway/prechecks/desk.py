@@ -335,6 +335,10 @@ class PrecheckDesk:
             if leg.state is LegState.DENIED:
                 continue
             value = _value_of(leg, leg.quantity)
+            # Most of a day's: they enter as what they came to, instead of being settled one by one.
+            whole = leg.state is LegState.FILLED and leg.filled_quantity == leg.quantity
+            if whole and leg.average_price is not None:
+                value = leg.average_price * leg.quantity
             doubtful = leg.state in _MAYBE_THERE
             entry = Entry(
                 tag=leg.broker_tag,
@@ -349,7 +353,10 @@ class PrecheckDesk:
                 known_s=None if doubtful else now_s,
             )
             self._enter(self._accounts[leg.account], entry)
-            if leg.state in TERMINAL:
+            if whole:
+                for ledger in (self._ledgers[leg.account], self._all):
+                    ledger.open.discard(leg.broker_tag)
+            elif leg.state in TERMINAL:
                 self.settle(leg)
 
     def _hours(self, account: Account, draft: Draft, now: datetime, *, amo: bool) -> list[Check]:

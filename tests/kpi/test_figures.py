@@ -224,3 +224,15 @@ async def test_sleeping_machines_are_not_taken_for_running_ones(
     store.close()
 
     assert 1.0 == kept.seconds
+
+
+def test_a_time_is_found_among_rows_of_which_the_oldest_were_let_go(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "journal.db"))
+    prepare(connection)
+    for seq in range(500, 600):
+        connection.execute(
+            "INSERT INTO audit (seq, at_us, kind, body, mac) VALUES (?, ?, 'x', x'', x'')",
+            (seq, seq * 10),
+        )
+    assert [500, 500, 505] == [seq_at(connection, at) for at in (0, 5000, 5050)]
+    connection.close()

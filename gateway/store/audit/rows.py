@@ -83,7 +83,8 @@ def seq_at(connection: apsw.Connection, at_us: int) -> int:
 
     Where the clock was set back they are not quite; look at a row's own time, and start early.
     """
-    low, high = 1, last_seq(connection) + 1
+    first: int | None = connection.execute("SELECT min(seq) FROM audit").get
+    low, high = first or 1, last_seq(connection) + 1
     while low < high:
         middle = (low + high) // 2
         found: int | None = connection.execute("SELECT at_us FROM audit WHERE seq=?", (middle,)).get
