@@ -100,6 +100,7 @@ class Console(App[None]):
 
     async def on_mount(self) -> None:
         self.set_keymap(self._keys)
+        self._changed(set())
         self.run_worker(self.feed.run(), group="feed")
         self.run_worker(self.keyline.run(), group="keys")
         self.set_interval(1.0, self._tick)
@@ -209,9 +210,9 @@ class Console(App[None]):
         return self.view.wants
 
     def _changed(self, names: set[str]) -> None:
-        base = next(iter(self.screen_stack), None)
-        if base is None or not base.query(Header):  # on the way out
+        if not self.is_running or not self.screen_stack:  # on the way out
             return
+        base = self.screen_stack[0]
         base.query_one(Header).show(self.model)
         self.view.show(self.model)
         for screen in self.screen_stack:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tui import moment
 from tui.link import Event, Gateway, NoAnswer, Problem, Unreachable
 from tui.link.api import segment
 from tui.model import Model
@@ -122,6 +122,7 @@ class Feed:
         self.model.scopes = await self.gateway.scopes()
         self.model.connected, self.model.gone_since, self.model.gone_why = True, None, ""
         self.want(*_ALWAYS, "figures", *self._wanted())
+        self._changed(set())
 
     def _heard(self, together: list[Event]) -> None:
         for event in together:
@@ -153,7 +154,7 @@ class Feed:
         model = self.model
         model.connected, model.gone_why = False, why
         if model.gone_since is None:
-            model.gone_since = time.monotonic()
+            model.gone_since = moment.monotonic()
         self._changed(set())
 
 

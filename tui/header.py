@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from tui import moment
 from tui.model import Model
 from tui.panel import write
 from tui.words import seconds
@@ -50,7 +49,7 @@ class Header(Vertical):
 def link_words(model: Model, where: str) -> Text:
     """The connection, the version, what this key may do, and what waits for a person."""
     if model.gone_since is not None:
-        gone = seconds(time.monotonic() - model.gone_since)
+        gone = seconds(moment.monotonic() - model.gone_since)
         return Text(f"✗ GATEWAY GONE for {gone}, trying again: {model.gone_why}")
     if not model.connected:
         return Text(f"… connecting to {where}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from tui import moment
 from tui.link import Figures
 
 
@@ -18,11 +18,11 @@ class Reading:
     error: str | None = None
 
     def took(self, value: Any) -> None:
-        self.value, self.read_at, self.error = value, time.monotonic(), None
+        self.value, self.read_at, self.error = value, moment.monotonic(), None
 
     @property
     def age_s(self) -> float:
-        return 0.0 if self.read_at is None else time.monotonic() - self.read_at
+        return 0.0 if self.read_at is None else moment.monotonic() - self.read_at
 
 
 @dataclass

@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from tui import moment
+
 # A sign beside every colour, so that no state is told by colour alone.
 SIGNS = {
     "active": "●",
@@ -50,18 +52,17 @@ def seconds(value: float) -> str:
     return f"{whole // 86_400}d{whole % 86_400 // 3600}h"
 
 
-def left_until(moment: str | None) -> str:
+def left_until(at: str | None) -> str:
     """How long until an RFC 3339 time; empty where there is none."""
-    if not moment:
+    if not at:
         return ""
-    at = datetime.fromisoformat(moment)
-    remaining = (at - datetime.now(at.tzinfo)).total_seconds()
+    remaining = datetime.fromisoformat(at).timestamp() - moment.wall()
     return seconds(remaining) if remaining > 0 else "over"
 
 
-def clock(moment: str | None) -> str:
+def clock(at: str | None) -> str:
     """The time of day of an RFC 3339 time, as the gateway gave it (IST)."""
-    return moment[11:19] if moment else ""
+    return at[11:19] if at else ""
 
 
 def shown(value: Any) -> str:

@@ -45,6 +45,11 @@ class Desk:
             name = _character_to_key(key) if one else key
             self.app.post_message(events.Key(name, key if one else None))
 
+    async def rest(self) -> None:
+        """Let the console do what it has to do."""
+        await self._pilot.pause()
+        await asyncio.sleep(0.02)
+
     def _seen_from(self) -> float:
         return getattr(self.app.screen, "seen_from", 0.0)
 

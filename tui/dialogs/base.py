@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -11,6 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from tui import moment
 from tui.link import Answer, NoAnswer, Problem, Unreachable
 from tui.model import Model
 from tui.words import seconds
@@ -62,7 +62,7 @@ class Dialog(ModalScreen[T]):
         for line in self.query(".gone").results(Static):
             line.set_class(model.gone_since is not None, "told")
             if model.gone_since is not None:
-                gone = seconds(time.monotonic() - model.gone_since)
+                gone = seconds(moment.monotonic() - model.gone_since)
                 line.update(f"! The gateway is gone for {gone}: what stands here is older")
 
     def show(self, model: Model) -> None:

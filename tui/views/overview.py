@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -10,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Static
 
+from tui import moment
 from tui.model import Model
 from tui.panel import Panel, Row, write
 from tui.views.base import View
@@ -52,7 +52,7 @@ class Overview(View):
             "breakers",
             "rate",
             "open",
-            "?",
+            "unres",
             "fills",
             "trouble",
         )
@@ -62,7 +62,7 @@ class Overview(View):
 
     def show(self, model: Model) -> None:
         rows = [Row(row["account"], _cells(row)) for row in model.accounts]
-        write(self, "#gateway", gateway_words(model, time.time()))
+        write(self, "#gateway", gateway_words(model, moment.wall()))
         self.query_one(Panel).show(model.reading("accounts"), model, rows)
         self._detail()
 
