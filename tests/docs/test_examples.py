@@ -45,7 +45,8 @@ def test_every_call_of_curl_is_run() -> None:
 
 
 def test_order_of_the_readme_is_accepted_by_the_demo(demo: Demo) -> None:
-    [block] = [b for b in blocks(ROOT / "README.md") if "/v1/orders" in b.text]
+    found = blocks(ROOT / "README.md")
+    [block] = [b for b in found if b.language == "sh" and "/v1/orders" in b.text]
     command = block.text.replace("http://127.0.0.1:8080", demo.gate)
 
     status, body = demo.shell(command, BROKERGATE_KEY=demo.key)
