@@ -31,6 +31,10 @@ build:
     python3 packaging/build.py
     BROKERGATE_BINARIES=dist {{dev}} test tests/packaging
 
+# binary, wheel, SBOM, licences and checksums, in dist/ (--dry-run: the documents only)
+release *ARGS:
+    python3 packaging/release.py {{ARGS}}
+
 # write the code in the one format
 format:
     {{dev}} run ruff check --fix-only --quiet .
