@@ -214,6 +214,7 @@ class Gateway:
             read_quote=self.quotes.one,
             desk=self.prechecks,
             suggest=self.instruments.suggest,
+            on_book_read=lambda account: self.kill.book_read(account),
         )
         self.baskets = Baskets(self.orders, self.store, boot_id)
         self._cancel_routes = CancelRoutes(

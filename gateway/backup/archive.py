@@ -12,15 +12,16 @@ import secrets
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from gateway.kill import Engagement, Level, Scope
+from gateway.kill.switch import RESTORED
 from gateway.orders.times import now_us
-from gateway.store import snapshot
+from gateway.store import KillRow, snapshot
 
 _FORMAT = 1
 _MANIFEST = "brokergate-backup.json"
@@ -87,11 +88,13 @@ def make_backup(data_dir: Path, target: Path) -> Manifest:
     return manifest
 
 
-def restore_backup(source: Path, data_dir: Path) -> Manifest:
+def restore_backup(source: Path, data_dir: Path, accounts: Iterable[str] = ()) -> Manifest:
     """Unpack a backup into a data directory that has no journal. The caller holds its lock.
 
-    The switch is at HALT_NEW for everything afterwards: what was done since the backup is not in
-    it. Raises: `BackupError`, `OSError`, `StoreError`.
+    Each of `accounts`, and each account that the journal knows, is at HALT_NEW afterwards until
+    its book was read: what was done since the backup is not in the journal.
+
+    Raises: `BackupError`, `OSError`, `StoreError`.
     """
     taken = [name for name in (_JOURNAL, _FOLDER, _HOLIDAYS) if (data_dir / name).exists()]
     if taken:
@@ -105,8 +108,8 @@ def restore_backup(source: Path, data_dir: Path) -> Manifest:
         problem = snapshot.unusable(folder / _JOURNAL)
         if problem is not None:
             raise BackupError(f"{source}: its journal {problem}")
-        engagement = _engagement(manifest)
-        snapshot.engage(folder / _JOURNAL, engagement.level, msgspec.json.encode(engagement))
+        stopped = snapshot.known_accounts(folder / _JOURNAL) | set(accounts)
+        snapshot.engage(folder / _JOURNAL, [_row(manifest, account) for account in sorted(stopped)])
         for path in folder.rglob("*"):
             path.chmod(0o700 if path.is_dir() else 0o600)
             _sync(path)
@@ -172,19 +175,21 @@ def _checked(name: str) -> PurePosixPath:
     return path
 
 
-def _engagement(manifest: Manifest) -> Engagement:
+def _row(manifest: Manifest, account: str) -> KillRow:
     made = manifest.made_at.isoformat(timespec="seconds")
-    return Engagement(
+    engagement = Engagement(
         id="kill_" + secrets.token_hex(8),
-        scope=Scope.GLOBAL,
-        target=None,
+        scope=Scope.ACCOUNT,
+        target=account,
         level=Level.HALT_NEW,
         reason=f"restored from the backup of {made}: what was done since is not in the journal;"
-        " log in, run `brokergate reconcile`, compare with the brokers, then release",
-        source="restore",
+        " ends by itself once the account's order book was read: log it in",
+        source=RESTORED,
         engaged_us=now_us(),
         actor={"client": "restore"},
     )
+    data = msgspec.json.encode(engagement)
+    return KillRow(scope=engagement.scope, target=account, level=engagement.level, data=data)
 
 
 def _digest(path: Path) -> str:

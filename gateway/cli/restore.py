@@ -19,7 +19,8 @@ from gateway.cli.output import print_json
 def command(file: Path, config: str | None, as_json: bool) -> None:
     """Unpack the backup FILE into a data_dir that holds no journal. Nothing is overwritten.
 
-    The kill switch then stands at HALT_NEW: orders placed after the backup are not in it.
+    Each account then stands at HALT_NEW until its order book was read: orders placed after the
+    backup are not in the journal.
 
     \b
     Example:
@@ -29,15 +30,17 @@ def command(file: Path, config: str | None, as_json: bool) -> None:
     from gateway.store import DataDirLock, DataDirLocked
     from gateway.store.schema import StoreError
 
-    data_dir = load_setup(config).settings.data_dir
+    settings = load_setup(config).settings
+    data_dir = settings.data_dir
+    accounts = [account.id for account in settings.accounts]
     with told(BackupError, DataDirLocked, StoreError, OSError), DataDirLock(data_dir):
-        made = restore_backup(file, data_dir)
+        made = restore_backup(file, data_dir, accounts)
     if as_json:
         print_json({"data_dir": str(data_dir), "manifest": made})
     else:
         click.echo(f"Restored {data_dir} as it stood at {made.made_at.isoformat()}.")
         click.echo(
-            "Next: brokergate serve, login --all, reconcile; compare with the brokers' books,"
-            " then brokergate kill release",
+            "Next: brokergate serve, login --all, reconcile. Stop the programs that place orders"
+            " until you have compared: a key used after the backup would be placed again",
             err=True,
         )

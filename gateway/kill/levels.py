@@ -71,8 +71,8 @@ class Progress(StrEnum):
 class Engagement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One throw of the switch. `target` is None for the global scope.
 
-    `source`: `api`, `signal`, `kill_file`, `duplicate`, `journal` or `unreadable`. Those of the
-    last three kinds but `duplicate` live in memory only. `progress` is RUNNING until the cancels
+    `source`: `api`, `signal`, `duplicate`, `restore` and others; `kill_file`, `journal` and
+    `unreadable` live in memory only. `progress` is RUNNING until the cancels
     and closing orders that its level asks for have been seen through, so that a restart can go on.
     """
 

@@ -13,6 +13,7 @@ from gateway.orders.times import now_us, rfc3339
 JOURNAL = "journal"
 KILL_FILE_SOURCE = "kill_file"
 UNREADABLE = "unreadable"
+RESTORED = "restore"
 
 
 class KillSwitchEngaged(Denied):

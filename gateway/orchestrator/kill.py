@@ -20,7 +20,7 @@ from gateway.kill import (
     Scope,
     Subject,
 )
-from gateway.kill.switch import JOURNAL, KILL_FILE_SOURCE, UNREADABLE
+from gateway.kill.switch import JOURNAL, KILL_FILE_SOURCE, RESTORED, UNREADABLE
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.live import LiveLeg
 from gateway.orchestrator.stopping import StopRun
@@ -150,9 +150,17 @@ class KillService:
         self._spawn(self._keep(thrown, Level.HALT_NEW, reason))
 
     async def release(
-        self, scope: Scope, target: str | None, reason: str, actor: dict[str, Any]
+        self,
+        scope: Scope,
+        target: str | None,
+        reason: str,
+        actor: dict[str, Any],
+        *,
+        only: str | None = None,
     ) -> None:
         """Take back what is engaged at exactly this scope and target, once that is on disk.
+
+        `only`: the id of the engagement that is meant; another one stays.
 
         Raises: `Problem` while the KILL file exists, when nothing is engaged there, or when the
         release cannot be written.
@@ -164,13 +172,31 @@ class KillService:
                 409, "kill_file_present", f"remove the file {self.file.path} first, then release"
             )
         async with self._changing:
-            await asyncio.shield(self._spawn(self._release(scope, target, reason, actor)))
+            await asyncio.shield(self._spawn(self._release(scope, target, reason, actor, only)))
         log.warning("the kill switch was released for %s %s: %s", scope, target or "", reason)
 
+    async def book_read(self, account: Account) -> None:
+        """Let an account go on whose journal was restored, now that its book was read whole."""
+        standing = self.switch.at(Scope.ACCOUNT, account.id)
+        if standing is None or standing.source != RESTORED:
+            return
+        reason, actor = "its order book was read since the restore", {"client": "gateway"}
+        try:
+            await self.release(Scope.ACCOUNT, account.id, reason, actor, only=standing.id)
+        except Problem as problem:
+            log.warning("%s stays stopped after the restore: %s", account.id, problem.detail)
+
     async def _release(
-        self, scope: Scope, target: str | None, reason: str, actor: dict[str, Any]
+        self,
+        scope: Scope,
+        target: str | None,
+        reason: str,
+        actor: dict[str, Any],
+        only: str | None,
     ) -> None:
         standing = self.switch.at(scope, target)
+        if only is not None and (standing is None or standing.id != only):
+            return
         causes = []
         if scope is Scope.GLOBAL:
             causes = [c for s in (JOURNAL, UNREADABLE) if (c := self.switch.condition(s))]

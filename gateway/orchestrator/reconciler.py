@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -63,6 +63,12 @@ class Owner(Protocol):
         """An order lives whose leg was given up: stop new orders of this account."""
 
     def alarm(self, account: Account, event: str, leg: LiveLeg, text: str) -> None: ...
+
+    def must_read(self, account: Account) -> bool:
+        """Whether the account waits for its book although no leg of it moves."""
+
+    async def whole_book(self, account: Account, rows: Sequence[BrokerOrder]) -> None:
+        """Hear of a good read that lacks nothing, where `must_read` asked for one."""
 
     async def leg_tagged(self, broker_tag: int) -> LiveLeg | None:
         """Return the leg that was given this tag, if one of ours was."""
@@ -138,7 +144,9 @@ class Reconciler:
         return self._account.session is not None and await self._poll()
 
     def _interesting(self) -> bool:
-        return any(leg.state not in _BEFORE_ANSWER for leg in self._account.moving.values())
+        if any(leg.state not in _BEFORE_ANSWER for leg in self._account.moving.values()):
+            return True
+        return self._owner.must_read(self._account)
 
     def _until_next(self) -> float:
         """How long the book may be left alone: a second while orders live, longer for the lost."""
@@ -152,7 +160,9 @@ class Reconciler:
             elif leg.state in UNPROVEN:
                 due = self._account.evidence_of(leg).next_look_us
                 waits.append(max((due - now) / 1_000_000, self._pace.book_min_gap_s))
-        return min(waits, default=self._pace.book_s)
+        # Nothing moves, and the book was read in vain: something else is in the way.
+        idle = self._pace.unresolved_s[-1] if not self._account.moving else self._pace.book_s
+        return min(waits, default=idle)
 
     async def _rest(self, most_s: float, least_s: float) -> None:
         """Wait `most_s`, or until woken but at least `least_s`, inside the read budget."""
@@ -216,6 +226,8 @@ class Reconciler:
             return False
         account.saw(view.rows, view.begun_us)
         account.recovered = True
+        if self._owner.must_read(account) and not view.missing:
+            await self._owner.whole_book(account, view.rows)
         return True
 
     async def _apply(self, view: BookView) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from adapters.sdk.errors import Denied, LoginExpired, ReasonCode
 from adapters.sdk.models import BrokerOrder, Instrument, ModifyOrder
 from gateway.calendar import Calendar
-from gateway.kill import KillSwitch
+from gateway.kill import KillSwitch, Scope
+from gateway.kill.switch import RESTORED
 from gateway.orchestrator.acceptance import Acceptance
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.actions import Actions, Change, Modification, ModifyDenied
@@ -29,7 +30,7 @@ from gateway.orchestrator.register import Register
 from gateway.orchestrator.resolving import Resolving
 from gateway.orchestrator.squaring import KILL_CLIENT
 from gateway.orchestrator.stops import Stops
-from gateway.orders.ids import TagMint
+from gateway.orders.ids import TAG_MAX, TAG_MIN, TagMint
 from gateway.orders.problems import Problem
 from gateway.orders.records import Purpose, Reason
 from gateway.orders.request import OrderRequest, WaitFor
@@ -72,7 +73,10 @@ class OrderService:
         read_quote: ReadQuote,
         desk: PrecheckDesk,
         suggest: Suggest | None = None,
+        on_book_read: Callable[[Account], Awaitable[None]] | None = None,
     ) -> None:
+        self._kill = kill
+        self._on_book_read = on_book_read
         self.calendar = calendar
         self._on_duplicate = on_duplicate
         self._store = store
@@ -421,6 +425,32 @@ class OrderService:
             account.finish(leg)
         if leg.order.terminal:
             self._register.live.pop(leg.order.order.order_id, None)
+
+    def must_read(self, account: Account) -> bool:
+        """Whether the account stands still until its book was read: its journal was restored."""
+        standing = self._kill.at(Scope.ACCOUNT, account.id)
+        return standing is not None and standing.source == RESTORED
+
+    async def whole_book(self, account: Account, rows: Sequence[BrokerOrder]) -> None:
+        """Tell of orders that the restored journal knows nothing of, and let the account go on."""
+        unknown = [
+            row.broker_order_id
+            for row in rows
+            if row.broker_tag is not None
+            and TAG_MIN <= row.broker_tag <= TAG_MAX
+            and await self.leg_tagged(row.broker_tag) is None
+        ]
+        if unknown:
+            text = (
+                f"orders {', '.join(unknown)} at {account.id} carry tags like ours that the"
+                " restored journal does not know: they were placed after the backup, and whoever"
+                " repeats their idempotency keys places them again"
+            )
+            log.error("%s", text)
+            body = {"event": "not_in_backup", "text": text, "broker_order_ids": unknown}
+            self.spawn(self._audit_alarm(account, body))
+        if self._on_book_read is not None:
+            await self._on_book_read(account)
 
     def duplicate(self, account: Account, leg: LiveLeg, ids: list[str]) -> None:
         text = f"orders {', '.join(ids)} at {account.id} all carry one tag"

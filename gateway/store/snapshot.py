@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -82,18 +83,31 @@ def unusable(journal: Path) -> str | None:
     return None
 
 
-def engage(journal: Path, level: str, data: bytes) -> None:
-    """Put a global engagement of the kill switch in, unless one stands that is harder."""
+def known_accounts(journal: Path) -> set[str]:
+    """The accounts that a journal has legs or sessions of."""
+    connection = apsw.Connection(str(journal))
+    try:
+        rows: Any = connection.execute(
+            "SELECT DISTINCT account FROM legs UNION SELECT account FROM sessions"
+        ).fetchall()
+    finally:
+        connection.close()
+    return {account for (account,) in rows}
+
+
+def engage(journal: Path, rows: Iterable[KillRow]) -> None:
+    """Put engagements of the kill switch in, each unless one stands there that is harder."""
     connection = apsw.Connection(str(journal))
     try:
         with connection:
-            found = connection.execute(
-                "SELECT 1 FROM kill_switch WHERE scope='global'"
-                " AND level NOT IN (?, 'REDUCE_ONLY')",
-                (level,),
-            ).fetchone()
-            if found is None:
-                put_kill(connection, KillRow(scope="global", target="", level=level, data=data))
+            for row in rows:
+                found = connection.execute(
+                    "SELECT 1 FROM kill_switch WHERE scope=? AND target=?"
+                    " AND level NOT IN (?, 'REDUCE_ONLY')",
+                    (row.scope, row.target, row.level),
+                ).fetchone()
+                if found is None:
+                    put_kill(connection, row)
     finally:
         connection.close()
 
