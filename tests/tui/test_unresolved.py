@@ -58,3 +58,21 @@ async def test_a_leg_is_declared_absent_with_a_reason(tmp_path):
         await desk.keys("tab", "enter")
         await desk.sees("✓ Nothing is unresolved")
         assert [] == (await rig.call("GET", "/v1/unresolved")).json["unresolved"]
+
+
+async def test_a_dialog_that_is_open_follows_the_suspects_and_the_end_of_its_leg(tmp_path):
+    async with hiding(tmp_path) as rig, console(rig) as desk:
+        await desk.sees("● connected")
+        leg_id = await lose_an_order(rig)
+        await desk.sees("1 UNRESOLVED")
+        await desk.keys("2")
+        await desk.sees("BUY 10 NSE:SBIN")
+        await desk.keys("a")
+        [order] = rig.ledger("mstock")
+        await desk.sees("Adopt an order", f"suspect {order.broker_order_id}")
+        field = desk.app.screen.query_one("#order")
+        await desk.until(lambda: field.value == order.broker_order_id, "the id to be offered")
+        body = {"action": "absent", "reason": "somebody else looked"}
+        path = f"/v1/unresolved/{leg_id}/resolve"
+        assert 200 == (await rig.call("POST", path, body)).status
+        await desk.sees("no longer unresolved")

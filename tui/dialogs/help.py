@@ -22,7 +22,7 @@ class Help(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static("Keys (the name at the end is for --keys)", classes="title")
+            yield Static("Keys, and their names for --keys", classes="title")
             for heading, bindings in self._groups:
                 yield Static(heading, classes="title")
                 yield Static(key_lines(bindings, self._keys), markup=False)
@@ -32,8 +32,8 @@ class Help(Dialog[None]):
 def key_lines(bindings: Iterable[Binding], keys: Mapping[str, str]) -> str:
     """One line each: the key, what it does, its name for remapping."""
     return "\n".join(
-        f"  {_key(keys.get(binding.id or '', binding.key)):<8}"
-        f" {binding.tooltip or binding.description:<50} {binding.id or ''}"
+        f" {_key(keys.get(binding.id or '', binding.key)):<9}"
+        f" {binding.id or '':<22} {binding.tooltip or binding.description}"
         for binding in bindings
     )
 
@@ -45,5 +45,8 @@ def _key(key: str) -> str:
         "colon": ":",
         "slash": "/",
         "backspace": "Bksp",
+        "enter": "Enter",
+        "space": "Space",
+        "escape": "Esc",
     }
     return names.get(key, key)

@@ -7,11 +7,14 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input, Static
+from textual.widgets.input import Selection
 
 from tui.dialogs.base import Dialog
 from tui.dialogs.confirm import Confirm
 from tui.field import Field
 from tui.link.api import segment
+from tui.model import Model
+from tui.panel import write
 
 
 class ResolveDialog(Dialog[None]):
@@ -21,18 +24,17 @@ class ResolveDialog(Dialog[None]):
         super().__init__()
         self._row = row
         self._action = action
+        self._offered = False
 
     def compose(self) -> ComposeResult:
-        leg = self._row["leg"]
-        suspects = self._row["suspects"]
         with Vertical():
             title = "Adopt an order as this leg" if self._action == "adopt" else "Declare it absent"
             yield Static(title, classes="title")
-            yield Static(leg_words(self._row), markup=False)
+            yield Static("", id="leg", markup=False)
             if self._action == "adopt":
-                only = suspects[0]["broker_order_id"] if len(suspects) == 1 else ""
-                yield Static("\n".join(map(suspect_words, suspects)), markup=False)
-                yield Field(only, placeholder=f"order id at {leg['broker']}", id="order")
+                yield Static("", id="suspects", markup=False)
+                broker = self._row["leg"]["broker"]
+                yield Field(placeholder=f"order id at {broker}", id="order")
             else:
                 yield Static(
                     "Final, and on your word: an order that exists after all is followed by"
@@ -41,6 +43,33 @@ class ResolveDialog(Dialog[None]):
             yield Field(placeholder="what you saw, and where (3 to 500 characters)", id="reason")
             yield Static("", classes="said", markup=False)
             yield Static("Enter in the reason goes on · Esc leaves", classes="keys")
+
+    def on_mount(self) -> None:
+        self._draw()
+
+    def show(self, model: Model) -> None:
+        """Follow the leg: its suspects may come, and it may be settled, while this is open."""
+        leg_id = self._row["leg"]["leg_id"]
+        newest = next((row for row in model.unresolved if row["leg"]["leg_id"] == leg_id), None)
+        if newest is not None:
+            self._row = newest
+            self._draw()
+        elif model.connected and model.reading("unresolved").error is None:
+            self.say("! It is no longer unresolved: leave and look at the order.", bad=True)
+
+    def _draw(self) -> None:
+        write(self, "#leg", leg_words(self._row))
+        if self._action != "adopt":
+            return
+        suspects = self._row["suspects"]
+        words = "\n".join(map(suspect_words, suspects)) or "  no suspect has been seen yet"
+        write(self, "#suspects", words)
+        field = self.query_one("#order", Input)
+        if len(suspects) == 1 and not field.value and not self._offered:
+            self._offered = True
+            field.value = suspects[0]["broker_order_id"]
+            # Selected, so that whoever types another id replaces it.
+            field.selection = Selection(0, len(field.value))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "order":
