@@ -15,7 +15,10 @@ from gateway.cli.output import print_json
 from gateway.cli.target import connected
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from adapters.sdk.interface import Capabilities
+    from gateway.config import Server
 
 
 _RELOAD_TIMEOUT_S = 60.0
@@ -71,6 +74,9 @@ def check(config: str | None, as_json: bool) -> None:
     try:
         settings = load_settings(path, _brokers())
         checked.accounts = [account.id for account in settings.accounts]
+        checked.mistakes = list(_certificates(settings.server, checked.file or "the environment"))
+        checked.ok = not checked.mistakes
+        text = "\n".join(f"{each.key}: {each.problem}. {each.fix}" for each in checked.mistakes)
     except ConfigError as error:
         checked.ok, text = False, str(error)
         checked.mistakes = [
@@ -126,6 +132,18 @@ def reload(config: str | None, url: str | None, key_file: str | None, as_json: b
         click.echo("Nothing to change.")
     if done["needs_restart"]:
         click.echo(f"After a restart only: {', '.join(done['needs_restart'])}", err=True)
+
+
+def _certificates(server: Server, source: str) -> Iterator[MistakeView]:
+    """What keeps the listener's certificates from being served, as `serve` would say it."""
+    from gateway.serve import tls_findings
+
+    if server.tls.cert is None:
+        return
+    for found in tls_findings(server):
+        yield MistakeView(
+            source=source, line=0, key=found.setting, problem=found.problem, fix=found.fix
+        )
 
 
 @command.command("schema")

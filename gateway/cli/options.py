@@ -12,6 +12,12 @@ from click.core import ParameterSource
 F = TypeVar("F", bound=Callable[..., Any])
 
 _META = "brokergate.tls"
+_VARIABLES = {
+    # The Python client's name for it comes second.
+    "--ca": ["BROKERGATE_CA", "BROKERGATE_CA_FILE"],
+    "--client-cert": ["BROKERGATE_CLIENT_CERT"],
+    "--client-key": ["BROKERGATE_CLIENT_KEY"],
+}
 # As the console had them first.
 _OLD_NAMES = {"--client-cert": ("--cert",), "--client-key": ("--cert-key",)}
 
@@ -75,7 +81,7 @@ def target_options(command: F) -> F:
             name,
             *(_OLD_NAMES.get(name, ())),
             name[2:].replace("-", "_"),
-            envvar=f"BROKERGATE_{name[2:].replace('-', '_').upper()}",
+            envvar=_VARIABLES[name],
             type=click.Path(),
             expose_value=False,
             callback=_keep,

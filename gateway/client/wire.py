@@ -55,14 +55,21 @@ class Place:
 
     @classmethod
     def from_environment(cls) -> Place:
-        """Read BROKERGATE_URL, and BROKERGATE_KEY or BROKERGATE_KEY_FILE."""
+        """Read BROKERGATE_URL, and BROKERGATE_KEY or BROKERGATE_KEY_FILE, and the TLS files.
+
+        Those are named as for the commands: BROKERGATE_CA (or BROKERGATE_CA_FILE),
+        BROKERGATE_CLIENT_CERT and BROKERGATE_CLIENT_KEY.
+        """
         url = os.environ.get("BROKERGATE_URL", "http://127.0.0.1:8080")
         key = os.environ.get("BROKERGATE_KEY", "")
         if not key and (file := os.environ.get("BROKERGATE_KEY_FILE")):
             key = Path(file).read_text(encoding="ascii")
         if not key.strip():
             raise ValueError("set BROKERGATE_KEY or BROKERGATE_KEY_FILE to an API key")
-        return cls(url, key, ca=os.environ.get("BROKERGATE_CA_FILE"))
+        ca = os.environ.get("BROKERGATE_CA_FILE") or os.environ.get("BROKERGATE_CA")
+        client = [os.environ.get(f"BROKERGATE_CLIENT_{part}") for part in ("CERT", "KEY")]
+        certificate = (client[0], client[1]) if client[0] and client[1] else None
+        return cls(url, key, ca=ca, certificate=certificate)
 
     def __repr__(self) -> str:
         return f"Place({self.url!r})"

@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -24,22 +22,20 @@ from gateway.orchestrator.account import Account
 from gateway.orders.problems import Problem
 from gateway.orders.records import Reason
 from gateway.orders.times import IST
-from gateway.sessions.answers import LoginAnswer, Pending
+from gateway.sessions.answers import LoginAnswer, Pending, asked, check_owner
 from gateway.sessions.faults import Fault, blocked_problem, login_problem, session_problem
-from gateway.sessions.standing import LoginPlan, SessionRules, SessionView, Standing
+from gateway.sessions.record import Actor, SessionRecord
+from gateway.sessions.standing import LoginPlan, SessionRules, SessionView
 from gateway.sessions.states import KEPT, TRANSITIONS, SessionState
-from gateway.store import Store, StoreBroken
+from gateway.store import Store
 
 log = logging.getLogger(__name__)
 
-_CALLBACK_LIFE = timedelta(minutes=5)
 # The broker's last chances are the owner's to use, by hand, at the broker's own page.
 _CHANCES_KEPT = 1
 
 # Said of where a login came from or how often, not of what was typed.
 _NOT_COUNTED = (ReasonCode.RATE_LIMITED, ReasonCode.IP_NOT_WHITELISTED)
-
-Actor = dict[str, Any]
 
 
 class SessionManager:
@@ -61,26 +57,21 @@ class SessionManager:
         self._on_active = on_active
         self._rules = rules or SessionRules()
         self._plan_of = plan_of or (lambda _: LoginPlan())
-        self._standings = {account_id: Standing() for account_id in accounts}
+        self._record = SessionRecord(store, accounts)
         self._pending: dict[str, Pending] = {}
         self._locks: dict[str, asyncio.Lock] = {}
-        self._background: set[asyncio.Task[Any]] = set()
 
     async def load(self) -> None:
         """Take up the sessions of an earlier run that have not expired, and what was refused."""
-        for stored in await self._store.load_sessions():
-            account = self._accounts.get(stored.account)
-            if account is None:
-                continue
-            standing = _standing_of(stored.data)
-            self._standings[account.id] = standing
-            if stored.secret is None:
+        for account_id, session in (await self._record.load()).items():
+            account = self._accounts[account_id]
+            standing = self._record.of(account)
+            if session is None:
                 if standing.state not in KEPT:
                     standing.state = SessionState.MISSING
                 if standing.state is SessionState.EXPIRED:
                     self._note_end(account, standing.last_error or "it ended")
                 continue
-            session = msgspec.json.decode(stored.secret, type=Session)
             # Whatever the row says, a token is there: it is used, or it ends now.
             standing.state = SessionState.ACTIVE
             standing.proven_at = None
@@ -88,7 +79,7 @@ class SessionManager:
             account.session_problem = None
             if session.expires_at <= _now():
                 self._expire(account, "the session ended at its time")
-                await self._save(account, None, "expired")
+                await self._record.save(account, None, "expired")
 
     def lock(self, account_id: str) -> asyncio.Lock:
         """Held while a step of a login runs; whoever holds it keeps logins away."""
@@ -97,7 +88,7 @@ class SessionManager:
     def take_in(self, account: Account) -> None:
         """Look after an account that the configuration now has, not logged in."""
         self._pending.pop(account.id, None)
-        self._standings.setdefault(account.id, Standing())
+        self._record.of(account)
 
     def let_go(self, account: Account) -> asyncio.Future[None]:
         """Forget an account's session, here at once and on disk when the result is there.
@@ -107,23 +98,22 @@ class SessionManager:
         self._pending.pop(account.id, None)
         account.session = None
         account.session_problem = account.leaving
-        standing = self._standings[account.id]
+        standing = self._record.of(account)
         standing.state = SessionState.BLOCKED if standing.is_blocked else SessionState.MISSING
-        state, data, body = self._row(account, "forgotten", None, {})
-        return self._store.put_session(account.id, state, data, None, body)
+        return self._record.save(account, None, "forgotten")
 
     def views(self) -> list[SessionView]:
         for account in self._accounts.values():
             self._look(account)
         return [
-            self._standings[account.id].view(account.id, account.broker, account.session)
+            self._record.of(account).view(account.id, account.broker, account.session)
             for account in self._accounts.values()
         ]
 
     def view(self, account_id: str) -> SessionView:
         account = self._accounts[account_id]
         self._look(account)
-        return self._standings[account_id].view(account_id, account.broker, account.session)
+        return self._record.of(account).view(account_id, account.broker, account.session)
 
     async def login(
         self,
@@ -145,7 +135,7 @@ class SessionManager:
                 409, "login_in_progress", f"a login of {account.id} is already running"
             )
         async with lock:
-            standing = self._standings[account.id]
+            standing = self._record.of(account)
             if standing.is_blocked and unblock:
                 await self._unblock(account, actor)
             if account.session is not None and not renew and account.session.expires_at > _now():
@@ -159,7 +149,7 @@ class SessionManager:
                 raise blocked_problem(account, standing)
             credentials = await self._credentials(account)
             self._pending.pop(account.id, None)
-            await self._note(account, "login_begun", actor=actor)
+            await self._record.note(account, "login_begun", actor=actor)
             return await self._step(account, lambda: account.adapter.begin_login(credentials))
 
     async def login_of_day(self, account: Account, today: date) -> None:
@@ -167,7 +157,7 @@ class SessionManager:
 
         Once a day, a restart included: the day is on disk before anything is sent.
         """
-        standing = self._standings[account.id]
+        standing = self._record.of(account)
         if standing.login_day == today or self.lock(account.id).locked():
             return
         standing.login_day = today
@@ -176,7 +166,7 @@ class SessionManager:
         if standing.is_blocked or not plan.needs_nobody(credentials):
             await self._tell_login_due(account)
             return
-        await self._note(account, "login_of_day")
+        await self._record.note(account, "login_of_day")
         try:
             await self.login(account, renew=True, actor={"client": "login_at"})
         except (Problem, GatewayError) as error:
@@ -230,7 +220,7 @@ class SessionManager:
                     )
                 pending.parked_url = url
                 self._move(account, SessionState.PARKED)
-                await self._note(account, "parked")
+                await self._record.note(account, "parked")
                 return LoginAnswer(
                     state=SessionState.PARKED, account=account.id, expires_at=pending.expires_at
                 )
@@ -253,10 +243,10 @@ class SessionManager:
         self._pending.pop(account.id, None)
         account.session = None
         account.session_problem = None
-        standing = self._standings[account.id]
+        standing = self._record.of(account)
         if standing.state is not SessionState.BLOCKED:
             standing.move(SessionState.MISSING)
-        await self._save(account, None, "logged_out", actor=actor)
+        await self._record.save(account, None, "logged_out", actor=actor)
         if session is not None:
             try:
                 await account.calls.logout(session)
@@ -266,7 +256,7 @@ class SessionManager:
     async def credentials_changed(self, account: Account, actor: Actor | None = None) -> None:
         """Let a blocked account try once more: what the broker refused was changed."""
         async with self.lock(account.id):
-            if self._standings[account.id].is_blocked:
+            if self._record.of(account).is_blocked:
                 await self._unblock(account, actor)
 
     def session_expired(self, account: Account, error: LoginExpired) -> None:
@@ -288,7 +278,7 @@ class SessionManager:
         if left <= timedelta(0):
             self._end(account, "the session ended at its time")
             return
-        standing = self._standings[account.id]
+        standing = self._record.of(account)
         ahead = standing.due_warning(left, self._rules.warn_ahead)
         if standing.warned_s is not None and standing.state is SessionState.ACTIVE:
             standing.move(SessionState.EXPIRING, standing.last_error)
@@ -300,17 +290,14 @@ class SessionManager:
                 left // timedelta(minutes=1),
             )
             ahead_s, left_s = int(ahead.total_seconds()), int(left.total_seconds())
-            self._later(self._note(account, "expiring", ahead_s=ahead_s, left_s=left_s))
+            self._record.later(
+                self._record.note(account, "expiring", ahead_s=ahead_s, left_s=left_s)
+            )
 
     def _end(self, account: Account, why: str) -> None:
         """Drop a session, and erase its token and tell of it as soon as the journal can."""
         self._expire(account, why)
-        self._later(self._save(account, None, "expired", reason=why))
-
-    def _later(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(_quietly(work))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._record.later(self._record.save(account, None, "expired", reason=why))
 
     async def _finish_redirect(self, account: Account, pending: Pending, url: str) -> LoginAnswer:
         credentials = await self._credentials(account)
@@ -327,14 +314,14 @@ class SessionManager:
         pending: Pending | None = None,
     ) -> LoginAnswer:
         """Await one login step and turn its end into an answer or a `Problem`."""
-        before = self._standings[account.id].state
+        before = self._record.of(account).state
         self._move(account, SessionState.LOGGING_IN)
         try:
             step = await account.calls.login(work())
             if isinstance(step, Session):
                 return await self._prove(account, step)
         except Denied as error:
-            self._move(account, before, self._standings[account.id].last_error)
+            self._move(account, before, self._record.of(account).last_error)
             if error.reason is not ReasonCode.BREAKER_OPEN:
                 raise login_problem(account, error, restart=True) from error
             raise session_problem(
@@ -346,7 +333,7 @@ class SessionManager:
             self._pending.pop(account.id, None)
             words = error.broker_message or error.message
             self._move(account, SessionState.MISSING, words)
-            await self._note(account, "login_failed", reason=words)
+            await self._record.note(account, "login_failed", reason=words)
             raise login_problem(account, error, restart=True) from error
         except BaseException:
             self._pending.pop(account.id, None)
@@ -362,7 +349,7 @@ class SessionManager:
         pending: Pending | None,
     ) -> Problem:
         """Count a refusal, and stop before the broker locks the account."""
-        standing = self._standings[account.id]
+        standing = self._record.of(account)
         words = error.broker_message or error.message
         answered = bool(error.broker_message or error.broker_code)
         is_the_brokers = answered and error.reason not in _NOT_COUNTED
@@ -377,66 +364,32 @@ class SessionManager:
             self._move(account, SessionState.REFUSED, words)
             self._move(account, SessionState.BLOCKED, words)
             log.error("%s: no further login is tried: %s", account.id, words)
-            await self._note(account, "blocked", reason=words)
+            await self._record.note(account, "blocked", reason=words)
         elif error.restart or pending is None:
             self._pending.pop(account.id, None)
             self._move(account, SessionState.REFUSED, words)
-            await self._note(account, "refused", reason=words)
+            await self._record.note(account, "refused", reason=words)
         else:
             self._move(account, before)
-            await self._note(account, "refused", reason=words)
+            await self._record.note(account, "refused", reason=words)
         return login_problem(account, error, restart=error.restart, standing=standing)
 
     async def _ask(self, account: Account, step: OtpRequired | RedirectRequired) -> LoginAnswer:
-        expires_at = step.expires_at
-        if isinstance(step, RedirectRequired):
-            expires_at = min(expires_at, _now() + _CALLBACK_LIFE)
-        pending = Pending(
-            challenge_id="chl_" + secrets.token_hex(8), step=step, expires_at=expires_at
-        )
+        pending, answer = asked(account.id, step, _now())
         self._pending[account.id] = pending
-        expires_at = expires_at.astimezone(IST)
-        if isinstance(step, OtpRequired):
-            self._move(account, SessionState.OTP_REQUIRED)
-            await self._note(account, "otp_required")
-            return LoginAnswer(
-                state=SessionState.OTP_REQUIRED,
-                account=account.id,
-                challenge_id=pending.challenge_id,
-                prompt=step.prompt,
-                expires_at=expires_at,
-            )
-        self._move(account, SessionState.REDIRECT_REQUIRED)
-        await self._note(account, "redirect_required")
-        return LoginAnswer(
-            state=SessionState.REDIRECT_REQUIRED,
-            account=account.id,
-            challenge_id=pending.challenge_id,
-            login_url=step.login_url,
-            expires_at=expires_at,
-        )
+        self._move(account, answer.state)
+        await self._record.note(account, answer.state.value)
+        return answer
 
     async def _prove(self, account: Account, session: Session) -> LoginAnswer:
         """Make one authenticated read, and check that the login is the configured client's."""
         proven = await account.calls.prove_session(session)
         credentials = await self._credentials(account)
-        wanted = credentials.get("client_id")
-        if wanted and wanted.casefold() != proven.casefold():
-            raise LoginRefused(
-                f"the login belongs to another client code than the client_id set for {account.id}",
-                restart=True,
-            )
-        for other in self._accounts.values():
-            same_broker = other.id != account.id and other.broker == account.broker
-            if same_broker and other.session and other.session.client_id == proven:
-                raise LoginRefused(
-                    f"{account.id} and {other.id} are the same client code; remove one of them",
-                    restart=True,
-                )
+        check_owner(account, proven, credentials.get("client_id"), self._accounts.values())
         session = msgspec.structs.replace(session, client_id=proven)
         self._pending.pop(account.id, None)
         self._activate(account, session)
-        await self._save(account, session, "logged_in")
+        await self._record.save(account, session, "logged_in")
         self._on_active(account.id)
         return LoginAnswer(
             state=SessionState.ACTIVE,
@@ -484,7 +437,7 @@ class SessionManager:
         return credentials
 
     def _activate(self, account: Account, session: Session) -> None:
-        standing = self._standings[account.id]
+        standing = self._record.of(account)
         if account.session is None:
             self._move(account, SessionState.ACTIVE)
         else:
@@ -499,7 +452,7 @@ class SessionManager:
 
     def _expire(self, account: Account, why: str) -> None:
         self._note_end(account, why)
-        self._standings[account.id].move(SessionState.EXPIRED, why)
+        self._record.of(account).move(SessionState.EXPIRED, why)
 
     def _note_end(self, account: Account, why: str) -> None:
         account.session = None
@@ -512,7 +465,7 @@ class SessionManager:
 
     def _move(self, account: Account, state: SessionState, error: str | None = None) -> None:
         """Change the state that is shown. A renewal does not take a working session out of use."""
-        standing = self._standings[account.id]
+        standing = self._record.of(account)
         if account.session is not None:
             standing.last_error = error or standing.last_error
             return
@@ -524,65 +477,19 @@ class SessionManager:
 
     async def _unblock(self, account: Account, actor: Actor | None) -> None:
         """One more try: the next refusal blocks again."""
-        standing = self._standings[account.id]
+        standing = self._record.of(account)
         standing.is_blocked = False
         standing.refused_logins = min(standing.refused_logins, self._rules.most_refused - 1)
         if standing.state is SessionState.BLOCKED:
             standing.move(SessionState.MISSING, standing.last_error)
-        await self._note(account, "unblocked", actor=actor)
+        await self._record.note(account, "unblocked", actor=actor)
 
     async def _tell_login_due(self, account: Account) -> None:
-        blocked = self._standings[account.id].is_blocked
+        blocked = self._record.of(account).is_blocked
         why = "it is blocked" if blocked else "the broker asks for a person"
         text = f"it is time to log in to {account.id}, and {why}: brokergate login {account.id}"
         log.warning("%s", text)
-        await self._note(account, "login_due", text=text)
-
-    async def _save(
-        self,
-        account: Account,
-        session: Session | None,
-        event: str,
-        *,
-        actor: Actor | None = None,
-        **more: Any,
-    ) -> None:
-        """Write the token, or erase it, with what happened."""
-        state, data, body = self._row(account, event, actor, more)
-        secret = msgspec.json.encode(session) if session else None
-        await self._store.put_session(account.id, state, data, secret, body)
-
-    async def _note(
-        self, account: Account, event: str, *, actor: Actor | None = None, **more: Any
-    ) -> None:
-        """Write what happened, and leave the token as it is."""
-        state, data, body = self._row(account, event, actor, more)
-        await self._store.note_session(account.id, state, data, body)
-
-    def _row(
-        self, account: Account, event: str, actor: Actor | None, more: dict[str, Any]
-    ) -> tuple[str, bytes, dict[str, Any]]:
-        standing = self._standings[account.id]
-        expires_at = account.session.expires_at.astimezone(IST) if account.session else None
-        body = {"event": event, "state": standing.state, "expires_at": expires_at, **more}
-        if actor is not None:
-            body["actor"] = actor
-        return standing.state, msgspec.json.encode(standing), body
-
-
-async def _quietly(work: Awaitable[None]) -> None:
-    """Await a write that nobody waits for: a broken journal says so itself."""
-    try:
-        await work
-    except StoreBroken as error:
-        log.error("a session's change could not be written: %s", error)
-
-
-def _standing_of(data: bytes) -> Standing:
-    try:
-        return msgspec.json.decode(data, type=Standing)
-    except msgspec.DecodeError:
-        return Standing()
+        await self._record.note(account, "login_due", text=text)
 
 
 def _now() -> datetime:

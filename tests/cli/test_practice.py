@@ -92,9 +92,20 @@ def test_login_asks_for_the_otp_again_after_a_wrong_one(program: Program, broker
 
 def test_login_shows_the_page_and_takes_the_address_that_it_ends_on(program: Program) -> None:
     practice = Practice(program, "fyers")
-    login = program.start("login", "--all")
+    # What a desktop opens an address with.
+    opener, opened = program.folder / "bin" / "xdg-open", program.folder / "opened"
+    opener.parent.mkdir()
+    opener.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    opener.chmod(0o755)
+    program.environ["PATH"] = f"{opener.parent}:{program.environ['PATH']}"
+    login = program.start("login", "--all", "--open")
     practice.wait_for("paste the address")
     page = next(word for word in program.log().split() if "generate-authcode" in word)
+    deadline = time.monotonic() + DEADLINE_S
+    while not opened.exists() or not opened.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert page == opened.read_text().strip()
     simulator = SimulatorInfo(
         broker="fyers",
         title="Fyers",

@@ -251,11 +251,13 @@ def test_files_that_do_not_work_are_refused_at_start_and_told_by_doctor(
 
     served = home.run("serve")
     doctor = home.run("doctor")
+    checked = home.run("config", "check")
 
-    assert (1, 1) == (served.returncode, doctor.returncode)
+    assert (1, 1, 1) == (served.returncode, doctor.returncode, checked.returncode)
     for word in words:
         assert word in served.stderr
         assert word in doctor.stdout
+        assert word in checked.stdout
     assert "Traceback" not in served.stderr
 
 

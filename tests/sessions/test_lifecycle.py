@@ -146,7 +146,7 @@ async def test_a_session_that_ends_soon_is_expiring_and_told_once_for_each_warni
     ends_in(one, "fyers-main", minutes=4)
     for _ in range(3):
         await state(one, "fyers-main")
-    await until(lambda: not one.gateway.sessions._background)
+    await until(lambda: not one.gateway.sessions._record.background)
 
     told = [event for event in await events(one, "fyers-main") if event["event"] == "expiring"]
     assert [1800, 300] == [event["ahead_s"] for event in told]
@@ -156,7 +156,7 @@ async def test_a_session_that_ends_soon_is_expiring_and_told_once_for_each_warni
 async def test_warnings_are_on_the_event_stream(one):
     ends_in(one, "fyers-main", minutes=20)
     await state(one, "fyers-main")
-    await until(lambda: not one.gateway.sessions._background)
+    await until(lambda: not one.gateway.sessions._record.background)
     rows, _ = await one.gateway.store.audit_rows(RowFilter(kinds=frozenset({"session"})))
     shaped = await Shaper(one.gateway.orders, control_caller("r"), None).events(rows)
 
@@ -170,14 +170,14 @@ async def test_a_warning_is_not_told_again_after_a_restart(one):
     ends = datetime.now(UTC) + timedelta(minutes=20)
     account.session = msgspec.structs.replace(account.session, expires_at=ends)
     # As if the broker had given it so: what is stored ends then too.
-    await one.gateway.sessions._save(account, account.session, "logged_in")
+    await one.gateway.sessions._record.save(account, account.session, "logged_in")
     await state(one, "fyers-main")
-    await until(lambda: not one.gateway.sessions._background)
+    await until(lambda: not one.gateway.sessions._record.background)
 
     await one.restart_gateway()
 
     assert await state(one, "fyers-main") == "expiring"
-    await until(lambda: not one.gateway.sessions._background)
+    await until(lambda: not one.gateway.sessions._record.background)
     assert 1 == (await names(one, "fyers-main")).count("expiring")
 
 
@@ -193,7 +193,7 @@ async def test_a_new_login_makes_it_active_again_and_warns_anew(one):
 
     ends_in(one, "fyers-main", minutes=10)
     await state(one, "fyers-main")
-    await until(lambda: not one.gateway.sessions._background)
+    await until(lambda: not one.gateway.sessions._record.background)
 
     assert 2 == (await names(one, "fyers-main")).count("expiring")
 
@@ -213,7 +213,7 @@ async def test_a_token_that_ended_is_in_no_file_any_more(one, how):
         await one.place(accounts=["fyers-main"])
     else:
         account = one.gateway.accounts["fyers-main"]
-        await one.gateway.sessions._save(account, account.session, "logged_in")
+        await one.gateway.sessions._record.save(account, account.session, "logged_in")
 
     # A reader of that moment may keep the log from being emptied; the keeper tries again.
     def gone() -> bool:
@@ -229,7 +229,7 @@ async def test_a_token_that_ended_is_in_no_file_any_more(one, how):
 async def test_a_session_that_ended_while_the_gateway_was_off_is_erased_at_start(one):
     account = one.gateway.accounts["fyers-main"]
     past = msgspec.structs.replace(account.session, expires_at=datetime.now(UTC))
-    await one.gateway.sessions._save(account, past, "logged_in")
+    await one.gateway.sessions._record.save(account, past, "logged_in")
     before = sealed_token(one, "fyers-main")
 
     await one.restart_gateway()

@@ -16,10 +16,12 @@ ANSWER_S = 60
 class Gate:
     """Serves the rig's application a second time, over TLS. Start with `async with`."""
 
-    def __init__(self, app, data_dir: Path, **tls) -> None:
+    def __init__(self, app, data_dir: Path, *, held: socket.socket | None = None, **tls) -> None:
+        """`held`: a socket that listens already, as a service manager's does."""
         data_dir.mkdir(exist_ok=True)
-        self.port = free_port("127.0.0.1")
-        self.server = ApiServer(app, Listen("127.0.0.1", self.port, **tls), data_dir)
+        self.port = held.getsockname()[1] if held else free_port("127.0.0.1")
+        given = tls | ({"fd": held.fileno()} if held else {})
+        self.server = ApiServer(app, Listen("127.0.0.1", self.port, **given), data_dir)
 
     async def __aenter__(self) -> Gate:
         ready = asyncio.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -51,7 +52,9 @@ class Slow:
 class Renewing:
     """A gate with the files that it serves, and the watch over them."""
 
-    def __init__(self, tmp_path: Path, *, clients: bool = False) -> None:
+    def __init__(
+        self, tmp_path: Path, *, clients: bool = False, held: socket.socket | None = None
+    ) -> None:
         self.folder = Folder(tmp_path / "tls")
         self.cert, self.key = self.folder.server()
         self.client_ca = self.folder.ca if clients else None
@@ -62,6 +65,7 @@ class Renewing:
             cert=self.cert,
             key=self.key,
             client_ca=self.client_ca,
+            held=held,
         )
         files = [file for file in (self.cert, self.key, self.client_ca) if file is not None]
         self.watch = CertificateWatch(files, self.findings, self.gate.server.renew)
@@ -79,6 +83,12 @@ class Renewing:
         certificate, answer = await self.gate.get("/livez", trusting(self.folder.ca))
         assert answer.startswith(b"HTTP/1.1 200")
         return certificate
+
+    async def serves_what_is_on_disk(self) -> bool:
+        try:
+            return await self.served() == self.on_disk()
+        except OSError:
+            return False
 
     def on_disk(self) -> bytes:
         return ssl.PEM_cert_to_DER_cert(self.cert.read_text())
@@ -270,3 +280,25 @@ async def until(is_so) -> None:
     async with asyncio.timeout(ANSWER_S):
         while not is_so():
             await asyncio.sleep(0.01)
+
+
+async def test_it_is_renewed_on_a_socket_that_a_service_manager_holds_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.api.server._LEAVE_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        renewing = Renewing(tmp_path, held=held)
+        async with renewing.gate:
+            for _ in range(2):
+                renewing.folder.server()
+                assert await renewing.look_twice()
+            await until_async(renewing.serves_what_is_on_disk)
+        # It stays the manager's: what comes between two runs waits in it.
+        assert held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+
+
+async def until_async(is_so) -> None:
+    async with asyncio.timeout(ANSWER_S):
+        in_a_row = 0
+        while in_a_row < 4:
+            in_a_row = in_a_row + 1 if await is_so() else 0

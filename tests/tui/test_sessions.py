@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from adapters.sdk.models import RedirectRequired
+from gateway.sessions import SessionState
 from tests.gateway.rig import Rig
 from tests.tui.conftest import console
+from tui.words import SIGNS
 
 
 async def test_one_key_logs_every_account_in(tmp_path):
@@ -58,3 +60,7 @@ async def test_an_account_can_be_skipped_and_one_without_credentials_holds_up_no
             await desk.sees("fyers-main       ✗ Refused", "left)")
             await desk.keys("f3")
             await desk.sees("mstock-main      – skipped", "0 of 2 logged in")
+
+
+def test_every_state_of_a_session_has_a_sign() -> None:
+    assert {state.value for state in SessionState} <= set(SIGNS)
