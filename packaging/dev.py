@@ -5,9 +5,9 @@
     python3 packaging/dev.py lint | types          ruff; mypy
     python3 packaging/dev.py run COMMAND...        a command of the environment, as in `run python`
 
-The environment is `.venv` in the checkout; the brokers' official SDKs, whose pins clash with
-ours, get environments of their own under `.venvs`. Everything is installed from files that pin
-every package by hash. A stamp, written last, says what an environment holds: one without its
+The environment is `.venv` in the checkout; the brokers' official SDKs and schemathesis, whose pins
+clash with ours, get environments of their own under `.venvs`. Everything is installed from files
+that pin every package by hash. A stamp, written last, says what an environment holds: one without its
 stamp was interrupted, and is made anew.
 """
 
@@ -31,6 +31,7 @@ OLDEST, NEWEST = (3, 11), (3, 13)
 STAMP = "brokergate-stamp.json"
 MARK = "made-by-brokergate"
 SDKS = ("fyers", "mstock")
+SCHEMATHESIS = ROOT / "tests" / "trust" / "schema-requirements.txt"
 # Most tests wait for sockets and timers, so more of them than cores run side by side. On a machine
 # that stood still for seconds one may run out of patience: it is tried again, which the summary
 # says. Never again: what shows a doubled or lost order (tests/conftest.py).
@@ -67,6 +68,7 @@ def test(arguments: list[str]) -> int:
     environment = project_environment(for_development=True)
     for broker in SDKS:
         sdk_environment(broker)
+    other_environment("schemathesis", SCHEMATHESIS, "schemathesis")
     os.chdir(ROOT)
     chosen = arguments or WHOLE_SUITE
     return become(environment.program("python"), "-m", "pytest", *chosen)
@@ -195,24 +197,28 @@ def project_environment(*, for_development: bool) -> Environment:
 
 
 def sdk_environment(broker: str) -> None:
-    """Make `.venvs/<broker>-sdk`, if that broker's SDK is to be tested against.
+    """Make `.venvs/<broker>-sdk`, if that broker's SDK is to be tested against."""
+    pins = ROOT / "tests" / broker / "sdk-requirements.txt"
+    other_environment(f"{broker}-sdk", pins, f"{broker}'s official SDK")
+
+
+def other_environment(name: str, pins: Path, what: str) -> None:
+    """Make `.venvs/<name>`, whose packages clash with ours, if there is a file of pins for it.
 
     Without BROKERGATE_REQUIRE_SDK=1 a failure is only told: the tests that need it are skipped.
     """
-    pins = ROOT / "tests" / broker / "sdk-requirements.txt"
     if not pins.exists():
         return
-    environment = Environment(ROOT / ".venvs" / f"{broker}-sdk")
+    environment = Environment(ROOT / ".venvs" / name)
     layers = {"sdk": digest_of(pins)}
     try:
         with lock(ROOT / ".venvs" / "lock"):
             if not environment.holds(layers):
-                what = f"{broker}'s official SDK"
                 environment.make(layers, lambda: environment.pip_install(*pinned(pins), what=what))
     except SetupError as error:
         if os.environ.get("BROKERGATE_REQUIRE_SDK") == "1":
             raise
-        say(f"Going on without {broker}'s official SDK, whose tests are skipped. {error}")
+        say(f"Going on without {what}, whose tests are skipped. {error}")
 
 
 def pinned(pins: Path) -> tuple[str, ...]:

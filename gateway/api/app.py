@@ -7,6 +7,7 @@ whatever happens into an answer: a `Problem` as it says, anything else into a ba
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
@@ -57,15 +58,17 @@ def build_app(
         app.router.add(route.method, route.path, _endpoint(route, keys, limits, on_request))
         methods.setdefault(route.path, set()).add(route.method)
 
+    known = [(_pattern(path), ", ".join(sorted(allowed))) for path, allowed in methods.items()]
+
     async def unknown(request: Request) -> Response:
-        return _respond(
-            problem_answer(
-                plain_problem(404, "there is no such path; see /openapi.json", "path_unknown"),
-                _request_id(request),
-                on_order_route=False,
-            ),
-            _request_id(request),
-        )
+        path = request.url.path.decode("latin-1")
+        for pattern, allowed in known:
+            # A method that the router has never heard of, on a path that is there.
+            if pattern.fullmatch(path):
+                return _refuse_method(request, allowed)
+        request_id = _request_id(request)
+        problem = plain_problem(404, "there is no such path; see /openapi.json", "path_unknown")
+        return _respond(problem_answer(problem, request_id, on_order_route=False), request_id)
 
     app.router.fallback = unknown
     for path, allowed in methods.items():
@@ -165,12 +168,22 @@ def _source(request: Request) -> str | None:
 
 def _not_allowed(allowed: str) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        problem = plain_problem(405, f"this path takes {allowed}", "method_not_allowed")
-        problem.headers["Allow"] = allowed
-        request_id = _request_id(request)
-        return _respond(problem_answer(problem, request_id, on_order_route=False), request_id)
+        return _refuse_method(request, allowed)
 
     return endpoint
+
+
+def _refuse_method(request: Request, allowed: str) -> Response:
+    problem = plain_problem(405, f"this path takes {allowed}", "method_not_allowed")
+    problem.headers["Allow"] = allowed
+    request_id = _request_id(request)
+    return _respond(problem_answer(problem, request_id, on_order_route=False), request_id)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """What the router takes for a path: a parameter is anything but a slash."""
+    parts = re.split(r"\{\w+\}", path)
+    return re.compile("[^/]+".join(map(re.escape, parts)))
 
 
 async def _body(request: Request, headers: dict[str, str]) -> bytes:

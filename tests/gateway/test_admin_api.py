@@ -173,3 +173,17 @@ async def test_accounts_show_their_session_and_what_is_open(one):
     assert (row["account"], row["broker"], row["ready"]) == ("fyers-main", "fyers", True)
     assert (row["open_legs"], row["unresolved"]) == (1, 0)
     assert row["session"]["state"] == "active"
+
+
+async def test_errors_that_no_route_answers_carry_the_id_of_their_header(one: Rig) -> None:
+    for method, path, status in (
+        ("GET", "/nowhere", 404),
+        ("TRACE", "/v1/accounts", 405),
+        ("QUERY", "/v1/orders/x/history", 405),
+        ("OPTIONS", "/v1/instruments/NSE:SBIN", 405),
+    ):
+        reply = await one.call(method, path)
+
+        assert status == reply.status, (method, path)
+        assert reply.headers["x-request-id"] == reply.json["request_id"]
+        assert (status == 405) is ("allow" in reply.headers)
