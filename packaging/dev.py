@@ -7,8 +7,8 @@
 
 The environment is `.venv` in the checkout; the brokers' official SDKs and schemathesis, whose pins
 clash with ours, get environments of their own under `.venvs`. Everything is installed from files
-that pin every package by hash. A stamp, written last, says what an environment holds: one without its
-stamp was interrupted, and is made anew.
+that pin every package by hash. A stamp, written last, says what an environment holds: one without
+its stamp was interrupted, and is made anew.
 """
 
 from __future__ import annotations

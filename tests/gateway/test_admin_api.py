@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from gateway.secrets.api_keys import Scope
+from tests.gateway.rig import Rig
 
 
 async def test_a_key_is_made_shown_once_used_and_revoked(one):
