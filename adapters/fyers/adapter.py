@@ -66,6 +66,7 @@ from adapters.sdk.models import (
     RedirectRequired,
     Session,
 )
+from adapters.sdk.rowcache import RowCache
 
 _APP_ID = "app_id"
 
@@ -80,6 +81,7 @@ class FyersAdapter(BaseAdapter):
         self._client = FyersClient(context)
         self._quoting = Quoting(self._client)
         self._unrecognised = Unrecognised(context.account)
+        self._book: RowCache[BrokerOrder] = RowCache()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -199,7 +201,8 @@ class FyersAdapter(BaseAdapter):
 
     async def order_book(self, session: Session) -> list[BrokerOrder]:
         """Read the day's whole book."""
-        return self._orders(await self._client.get_orders(_authorization(session)))
+        envelope = await self._client.get_orders(_authorization(session))
+        return parse.parse_order_book(envelope, self._unrecognised, self._book)
 
     async def get_order(self, session: Session, ref: OrderRef) -> BrokerOrder | None:
         """Read one order. Rows that Fyers might give beside it are passed over."""

@@ -48,6 +48,7 @@ from adapters.sdk.models import (
     OrderType,
     Placed,
 )
+from adapters.sdk.rowcache import RowCache
 
 
 def parse_placed(envelope: Envelope) -> Placed:
@@ -89,19 +90,27 @@ def parse_cancel_requested(envelope: Envelope, broker_order_id: str) -> CancelRe
     raise refusal(envelope)
 
 
-def parse_order_book(envelope: Envelope, notice: Notice = overlook) -> list[BrokerOrder]:
+def parse_order_book(
+    envelope: Envelope, notice: Notice = overlook, cache: RowCache[BrokerOrder] | None = None
+) -> list[BrokerOrder]:
     """Read an order book, in the order that Fyers gives it (dossier 5.5).
 
     An empty book may have `orderBook` empty, null or absent; but it is only empty where the
     answer says `s: ok`. A row with an unknown status, type or product is kept, with None there,
-    and `notice` hears of it.
+    and `notice` hears of it. Rows that `cache` knows from the last book are not read again.
 
     Raises:
         BadAnswer: the answer is not a success, or one row cannot be read. Never a part of a book.
     """
     require_read(envelope)
-    book = payload(envelope, _ORDER_BOOK)
-    return [_order(row, envelope, notice) for row in book.orderBook or ()]
+    rows = payload(envelope, _RAW_BOOK).orderBook or []
+
+    def orders_of(array: msgspec.Raw) -> list[BrokerOrder]:
+        new = msgspec.structs.replace(envelope, body=b'{"orderBook":%b}' % bytes(array))
+        book = payload(new, _ORDER_BOOK)
+        return [_order(row, envelope, notice) for row in book.orderBook or ()]
+
+    return (cache or RowCache()).read(rows, orders_of)
 
 
 def is_unknown_order(envelope: Envelope) -> bool:
@@ -167,9 +176,14 @@ class _WireOrderBook(msgspec.Struct):
     orderBook: list[_WireOrder] | None = None
 
 
+class _RawBook(msgspec.Struct):
+    orderBook: list[msgspec.Raw] | None = None
+
+
 _TOKEN: Final = lenient(_WireToken)
 _PROFILE: Final = lenient(_WireProfile)
 _ORDER_BOOK: Final = lenient(_WireOrderBook)
+_RAW_BOOK: Final = lenient(_RawBook)
 
 
 def _order(row: _WireOrder, envelope: Envelope, notice: Notice) -> BrokerOrder:

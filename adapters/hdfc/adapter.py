@@ -33,6 +33,7 @@ from adapters.sdk.models import (
     PlaceOrder,
     Session,
 )
+from adapters.sdk.rowcache import RowCache
 from adapters.sdk.transport import OrderTransport, Timeouts, WebTransport
 
 MASTER_FILE = "ir-security-master.csv"
@@ -55,6 +56,7 @@ class HdfcAdapter(BaseAdapter):
         )
         self._client = HdfcClient(self._orders, self._web, read_timeout_s=context.read_timeout_s)
         self._orders_on: date | None = None
+        self._book: RowCache[BrokerOrder] = RowCache()
         self._login = Login(self._client, base_url, context.login)
 
     @property
@@ -136,7 +138,9 @@ class HdfcAdapter(BaseAdapter):
         became of it, or was seen in the book.
         """
         answer = await self._client.get_orders(_key(session))
-        book = parse.parse_order_book(answer, may_be_empty=self._orders_on != _today())
+        book = parse.parse_order_book(
+            answer, may_be_empty=self._orders_on != _today(), cache=self._book
+        )
         if book:
             self._orders_on = _today()
         return book

@@ -10,13 +10,15 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 
+import msgspec
+
 from adapters.hdfc.constants import (
     ORDER_TYPE_FROM_WIRE,
     PRODUCT_FROM_WIRE,
     SIDE_FROM_WIRE,
     VALIDITY_FROM_WIRE,
 )
-from adapters.hdfc.envelope import Answer, is_null, members, raw_text, scrub
+from adapters.hdfc.envelope import Answer, is_null, items, members, raw_text, scrub
 from adapters.hdfc.reasons import is_unknown_result, reason_of
 from adapters.hdfc.refusals import is_no_data, is_not_found, is_success, read_error, write_error
 from adapters.hdfc.rows import ORDERS, OrderRow, codes
@@ -31,6 +33,7 @@ from adapters.sdk.models import (
     OrderType,
     Placed,
 )
+from adapters.sdk.rowcache import RowCache
 
 _ORDER_ID = re.compile(r"[!-~]{1,64}")
 _TAG_DIGITS = 15
@@ -71,12 +74,15 @@ def parse_modified(answer: Answer, broker_order_id: str) -> Modified:
     return Modified(broker_order_id=named, message=answer.message())
 
 
-def parse_order_book(answer: Answer, *, may_be_empty: bool = False) -> list[BrokerOrder]:
+def parse_order_book(
+    answer: Answer, *, may_be_empty: bool = False, cache: RowCache[BrokerOrder] | None = None
+) -> list[BrokerOrder]:
     """Read the day's orders, in the broker's order.
 
     No orders is an empty list, null or no data inside a success. An error that says "no data" is
     believed only where nothing speaks against an empty book (`may_be_empty`), since an empty
-    book proves orders absent (dossier 12.5).
+    book proves orders absent (dossier 12.5). Rows that `cache` knows from the last book are not
+    read again.
 
     Raises:
         LoginExpired, BadAnswer
@@ -95,7 +101,13 @@ def parse_order_book(answer: Answer, *, may_be_empty: bool = False) -> list[Brok
             scrubbed[words] = scrub(words, answer.secrets)
         return scrubbed[words]
 
-    return ORDERS.read(data, lambda row: _order(row, clean), answer)
+    def orders_of(raw: msgspec.Raw | None) -> list[BrokerOrder]:
+        return ORDERS.read(raw, lambda row: _order(row, clean), answer)
+
+    rows = items(data)
+    if rows is None:
+        return orders_of(data)
+    return (cache or RowCache()).read(rows, orders_of)
 
 
 def parse_single_order(answer: Answer, broker_order_id: str) -> BrokerOrder | None:

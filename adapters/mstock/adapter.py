@@ -76,6 +76,7 @@ class MstockAdapter(BaseAdapter):
         self._login = Login(self._client, context.login)
         self._stop_spelling = stop_spelling
         self._clock = clock
+        self._told: parse.Told = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -158,7 +159,7 @@ class MstockAdapter(BaseAdapter):
         """Read the order book, and the trade book with it where any order may have fills."""
         auth = _auth(session)
         book = rows.ORDERS.read(await self._client.get_orders(auth))
-        return parse.book_orders(book, await self._fills(auth, book))
+        return parse.book_orders(book, await self._fills(auth, book), self._told)
 
     async def get_order(self, session: Session, ref: OrderRef) -> BrokerOrder | None:
         """Read one order's details, the only answer that may bring the tag back."""

@@ -61,6 +61,8 @@ class Fills(msgspec.Struct, frozen=True):
 
 
 NO_FILLS: Final = Fills(0, Decimal(0))
+# What the rows of a book came to, each with the fills that it was told with.
+Told = dict[tuple[OrderRow, Fills], BrokerOrder]
 
 
 # No answer says which of the two an account has; a code at the wrong one is refused as if it had
@@ -204,14 +206,26 @@ def fills_by_order(trade_rows: Iterable[TradeRow]) -> dict[str, Fills]:
     return dict(totals)
 
 
-def book_orders(order_rows: Iterable[OrderRow], fills: Mapping[str, Fills]) -> list[BrokerOrder]:
-    """Turn the order book into orders. A row without id or quantity makes the read bad."""
+def book_orders(
+    order_rows: Iterable[OrderRow], fills: Mapping[str, Fills], told: Told | None = None
+) -> list[BrokerOrder]:
+    """Turn the order book into orders. A row without id or quantity makes the read bad.
+
+    `told` holds the last book's, for rows that are there again with the same fills; afterwards
+    this one's.
+    """
+    known = told if told is not None else {}
+    now: Told = {}
     orders = []
     for row in order_rows:
         broker_order_id = clean(row.orderid)
         if not broker_order_id:
             raise BadAnswer("a row of m.Stock's order book has no order id")
-        orders.append(order(row, broker_order_id, fills.get(broker_order_id, NO_FILLS)))
+        key = (row, fills.get(broker_order_id, NO_FILLS))
+        found = now[key] = known.get(key) or order(row, broker_order_id, key[1])
+        orders.append(found)
+    known.clear()
+    known.update(now)
     return orders
 
 
