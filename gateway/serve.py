@@ -105,7 +105,7 @@ async def serve(
             settings.data_dir,
         )
         if server.tls.cert is not None:
-            watching = asyncio.create_task(_watch(server, api).run())
+            watching = asyncio.create_task(_watch(server, api, gateway).run())
         ready = asyncio.Event()
         serving = asyncio.create_task(api.run(ready))
         stopping = asyncio.create_task(stop.wait())
@@ -170,12 +170,17 @@ def tls_findings(server: Server) -> list[Finding]:
     return [*found, *(client_ca_findings(tls.client_ca) if tls.client_ca else [])]
 
 
-def _watch(server: Server, api: ApiServer) -> CertificateWatch:
+def _watch(server: Server, api: ApiServer, gateway: Gateway) -> CertificateWatch:
     from gateway.tls.watch import CertificateWatch
+
+    def alarm(event: str, text: str) -> None:
+        # Its end is of no interest: a broken journal says so itself.
+        written = gateway.store.audit("alarm", {"event": event, "text": f"TLS: {text}"})
+        written.add_done_callback(lambda done: done.exception())
 
     tls = server.tls
     files = [file for file in (tls.cert, tls.key, tls.client_ca) if file is not None]
-    return CertificateWatch(files, lambda: tls_findings(server), api.renew)
+    return CertificateWatch(files, lambda: tls_findings(server), api.renew, alarm)
 
 
 async def _first(*tasks: asyncio.Task[object] | asyncio.Task[None] | asyncio.Task[bool]) -> None:

@@ -7,7 +7,6 @@ asks those that stay connected to come back on a new connection, before it ends.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import socket
@@ -47,6 +46,8 @@ def give_all_to_newest(host: str, port: int) -> bool:
     There may be two of them, and the older one has to end before a third opens. False where the
     kernel could not be told; then both take some, until the old one ends.
     """
+    import ctypes
+
     try:
         with _listeners(host, port) as found:
             if len(found) < 2:

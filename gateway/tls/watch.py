@@ -22,7 +22,8 @@ class CertificateWatch:
     """Looks at the files every few seconds; `run` it as a task.
 
     `findings` says what is wrong with the files as they are now; `take` makes the listener use
-    them. A pair that is half renewed is left alone until both files fit each other.
+    them; `alarm` tells people, by the name of an event and words. A pair that is half renewed is
+    left alone until both files fit each other.
     """
 
     def __init__(
@@ -30,12 +31,14 @@ class CertificateWatch:
         files: Sequence[Path],
         findings: Callable[[], list[Finding]],
         take: Callable[[], Awaitable[bool]],
+        alarm: Callable[[str, str], None] = lambda _, __: None,
         *,
         look_s: float = LOOK_S,
     ) -> None:
         self._files = files
         self._findings = findings
         self._take = take
+        self._alarm = alarm
         self._look_s = look_s
         self._taken = self._seen = self._stamp()
         self._told: str | None = None
@@ -70,7 +73,9 @@ class CertificateWatch:
         """Say once for each reason, not at every look."""
         if why != self._told:
             self._told = why
-            log.error("TLS: the changed files are not used, the old ones stay in use: %s", why)
+            text = f"the changed files are not used, the old ones stay in use: {why}"
+            log.error("TLS: %s", text)
+            self._alarm("certificate_refused", text)
 
     def _warn_of_end(self, now: datetime) -> None:
         """Warn once a day while what is served ends soon."""
@@ -82,11 +87,10 @@ class CertificateWatch:
         except ValueError:
             return
         if pair.ends_at - now <= WARN_AHEAD:
-            log.warning(
-                "TLS: the certificate ends at %s (%d days); renew it",
-                pair.ends_at.isoformat(),
-                pair.days_left(now),
-            )
+            days = pair.days_left(now)
+            text = f"the certificate ends at {pair.ends_at.isoformat()} ({days} days); renew it"
+            log.warning("TLS: %s", text)
+            self._alarm("certificate_ends", text)
 
     def _stamp(self) -> _Stamp:
         return tuple(_stamp_of(file) for file in self._files)

@@ -222,6 +222,10 @@ def test_a_renewed_certificate_is_served_and_the_doctor_says_so(secured: Secured
     assert checks["TLS"]["ok"] is None
     assert "(19 days)" in checks["TLS"]["detail"]
     assert "brokergate tls renew" in checks["TLS"]["fix"]
+    # It warns at once, and everybody who listens for alarms hears of it.
+    wait_for(lambda: "renew it" in program.log())
+    told = program.run("audit", "tail", "--kind", "alarm", "--json").stdout
+    assert "certificate_ends" in told
     assert 0 == stop(secured.served)
 
 

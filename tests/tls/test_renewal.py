@@ -68,7 +68,13 @@ class Renewing:
             held=held,
         )
         files = [file for file in (self.cert, self.key, self.client_ca) if file is not None]
-        self.watch = CertificateWatch(files, self.findings, self.gate.server.renew)
+        self.alarms: list[str] = []
+        self.watch = CertificateWatch(
+            files,
+            self.findings,
+            self.gate.server.renew,
+            lambda event, _: self.alarms.append(event),
+        )
 
     def findings(self):
         found = pair_findings(self.cert, self.key)
@@ -229,6 +235,7 @@ async def test_files_that_cannot_be_served_leave_the_old_ones_in_use(
         [said] = [record.message for record in caplog.records if record.levelname == "ERROR"]
         assert "the old ones stay in use" in said
         assert "server.tls." in said
+        assert ["certificate_refused"] == renewing.alarms
 
         # Mended, the new ones are taken after all.
         renewing.folder.server()
@@ -266,7 +273,10 @@ async def test_a_certificate_that_ends_soon_is_warned_of_once_a_day(
     async def take() -> bool:
         return True
 
-    watch = CertificateWatch([cert, key], list, take, look_s=0.01)
+    alarms: list[str] = []
+    watch = CertificateWatch(
+        [cert, key], list, take, lambda event, _: alarms.append(event), look_s=0.01
+    )
     running = asyncio.create_task(watch.run())
     await until(lambda: any("renew it" in record.message for record in caplog.records))
     await asyncio.sleep(0.1)
@@ -274,6 +284,7 @@ async def test_a_certificate_that_ends_soon_is_warned_of_once_a_day(
     await asyncio.gather(running, return_exceptions=True)
 
     assert 1 == sum("renew it" in record.message for record in caplog.records)
+    assert ["certificate_ends"] == alarms
 
 
 async def until(is_so) -> None:
