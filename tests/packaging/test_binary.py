@@ -64,6 +64,8 @@ def test_a_gateway_serves_makes_keys_and_stops_well(home: Program) -> None:
     assert "/v1/orders" in documented["paths"]
     assert b"<html" in get(f"{url}/docs")[1]
     assert 200 == get(f"{url}/v1/market/holidays", key)[0]
+    assert 200 == get(f"{url}/v1/kpis?window=1h", key)[0]
+    assert "Order success" in home.run("kpi").stdout
     assert 0 == home.run("audit", "verify").returncode
     assert 0 == stop(served, signal.SIGTERM)
 
