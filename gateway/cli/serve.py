@@ -35,6 +35,9 @@ def command(port: int | None, config: str | None) -> None:
     Example:
       brokergate serve --config /etc/brokergate/brokergate.yaml
     """
+    from gateway.hardening import keep_to_itself
+
+    keep_to_itself()
     setup = load_setup(config)
     settings = with_port(setup.settings, port)
     check_socket_path(settings.data_dir)
