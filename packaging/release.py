@@ -31,8 +31,6 @@ import dev
 
 PROJECT = tomllib.loads((dev.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WORK = dev.ROOT / "build" / "brokergate"
-# Packed beside the dependencies: India's time, for systems without time zones.
-ALSO_PACKED = ("tzdata",)
 
 
 def main(arguments: list[str]) -> int:
@@ -82,9 +80,12 @@ def unready(version: str) -> list[str]:
 
 
 def environment(*, dry_run: bool) -> str:
-    """Return the Python whose packages were packed, or, in a dry run without a build, this one."""
+    """Return the Python whose packages were packed; in a dry run without a build, the project's."""
     built = dev.ROOT / ".venvs" / "build" / "bin" / "python"
-    return str(built) if built.is_file() or not dry_run else sys.executable
+    ours = dev.ROOT / ".venv" / "bin" / "python"
+    if built.is_file() or not dry_run:
+        return str(built)
+    return str(ours) if ours.is_file() else sys.executable
 
 
 def describe(out: Path, version: str, python: str) -> list[Path]:
@@ -110,7 +111,12 @@ def write(out: Path, version: str, *, quiet: bool = False) -> list[Path]:
     import release_parts
 
     site = Path(sysconfig.get_paths()["purelib"])
-    parts = release_parts.parts_of(site, WORK, [*PROJECT["dependencies"], *ALSO_PACKED])
+    try:
+        parts = release_parts.parts_of(site, WORK, PROJECT["dependencies"])
+    except release_parts.NotInstalled as error:
+        raise dev.SetupError(
+            f"{error} is not installed in {site}: run `just demo` first"
+        ) from error
     unknown = [f"{p.name} ({p.licence})" for p in parts if not p.is_accepted]
     if unknown:
         raise dev.SetupError("licences to look at first: " + ", ".join(unknown))

@@ -66,6 +66,10 @@ _WORDS = {
 _LICENCE_FILE = re.compile(r"(?i)(^|/)(licen[cs]e|copying|notice|copyright)[^/]*$")
 
 
+class NotInstalled(Exception):
+    """A package that is needed is not there; the text is its name."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One package inside. `system`: a library of the machine that it was built on."""
@@ -122,12 +126,14 @@ def packed(
 
 
 def closure(names: Iterable[str], installed: dict[str, Distribution]) -> set[str]:
-    """Follow requirements as they hold on this machine."""
+    """Follow requirements as they hold on this machine. Raises `NotInstalled`."""
     found: set[str] = set()
     waiting = [canonical(Requirement(name).name) for name in names]
     while waiting:
         name = waiting.pop()
-        if name not in found and name in installed:
+        if name not in installed:
+            raise NotInstalled(name)
+        if name not in found:
             found.add(name)
             waiting.extend(_needs(installed[name]))
     return found

@@ -149,6 +149,11 @@ def test_lists_of_a_build_say_what_is_inside(tmp_path: Path) -> None:
     assert ["two", "python", "libz.so.1"] == [each.name for each in found]
 
 
+def test_package_that_is_missing_stops_a_release(tmp_path: Path) -> None:
+    with pytest.raises(parts.NotInstalled, match="msgspec"):
+        parts.parts_of(tmp_path, tmp_path, ["msgspec>=0.20"])
+
+
 def test_release_is_refused_where_the_tree_is_not_the_versions() -> None:
     sys.path.insert(0, str(PACKAGING))
     try:
