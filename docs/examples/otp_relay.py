@@ -31,7 +31,6 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -49,16 +48,18 @@ def main() -> int:
         print(__doc__)
         return 2
     account, pattern = sys.argv[1], re.compile(os.environ.get("RELAY_PATTERN", CODE))
-    wait = phone(int(sys.argv[3]), pattern) if sys.argv[2] == "phone" else mailbox(pattern)
+    source = Phone(int(sys.argv[3]), pattern) if sys.argv[2] == "phone" else Mailbox(pattern)
     with Client.from_environment() as client:
         try:
-            return log_in(client, account, wait)
+            return log_in(client, account, source)
         except GatewayError as error:
             print(f"{account}: {error}")
             return 1
 
 
-def log_in(client: Client, account: str, wait: Callable[[float], str | None]) -> int:
+def log_in(client: Client, account: str, source: Phone | Mailbox) -> int:
+    # What came before the login was begun is of another one.
+    source.begin()
     step = client.login(account)
     if step.state == "active":
         print(f"{account}: logged in already, until {step.expires_at}")
@@ -70,7 +71,7 @@ def log_in(client: Client, account: str, wait: Callable[[float], str | None]) ->
     if step.expires_at is not None:
         left_s = min(left_s, (step.expires_at - datetime.now(UTC)).total_seconds())
     print(f"{account}: {step.prompt}; waiting for it", flush=True)
-    code = wait(left_s)
+    code = source.wait(left_s)
     if code is None:
         print(f"{account}: no code came in time")
         return 1
@@ -79,65 +80,72 @@ def log_in(client: Client, account: str, wait: Callable[[float], str | None]) ->
     return 0 if step.state == "active" else 1
 
 
-def phone(port: int, pattern: re.Pattern[str]) -> Callable[[float], str | None]:
-    """Listen for forwarded messages; those that came before the login was begun do not count."""
-    secret = os.environ.get("RELAY_SECRET", "")
-    if len(secret) < 20:
-        sys.exit("RELAY_SECRET is too short: make one with `openssl rand -hex 20`")
-    codes: queue.SimpleQueue[str] = queue.SimpleQueue()
-    waiting = threading.Event()
+class Phone:
+    """Listens for forwarded messages."""
 
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            given = self.headers.get("X-Relay-Secret", "")
-            length = int(self.headers.get("Content-Length") or 0)
-            if not hmac.compare_digest(given.encode(), secret.encode()):
-                self.send_error(403)
-                return
-            if not 0 < length <= MOST_BYTES:
-                self.send_error(413)
-                return
-            code = code_in(self.rfile.read(length).decode(errors="replace"), pattern)
-            if code and waiting.is_set():
-                codes.put(code)
-            self.send_response(204)
-            self.end_headers()
+    def __init__(self, port: int, pattern: re.Pattern[str]) -> None:
+        secret = os.environ.get("RELAY_SECRET", "")
+        if len(secret) < 20:
+            sys.exit("RELAY_SECRET is too short: make one with `openssl rand -hex 20`")
+        self.codes: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.has_begun = threading.Event()
+        phone = self
 
-        def log_message(self, *args: object) -> None:
-            """Say nothing: a request's line may hold what is nobody's business."""
+        class Receiver(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                given = self.headers.get("X-Relay-Secret", "")
+                length = int(self.headers.get("Content-Length") or 0)
+                if not hmac.compare_digest(given.encode(), secret.encode()):
+                    self.send_error(403)
+                    return
+                if not 0 < length <= MOST_BYTES:
+                    self.send_error(413)
+                    return
+                code = code_in(self.rfile.read(length).decode(errors="replace"), pattern)
+                if code and phone.has_begun.is_set():
+                    phone.codes.put(code)
+                self.send_response(204)
+                self.end_headers()
 
-    server = ThreadingHTTPServer((os.environ.get("RELAY_HOST", "127.0.0.1"), port), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"listening on http://{server.server_address[0]}:{server.server_port}/", flush=True)
+            def log_message(self, *args: object) -> None:
+                """Say nothing: a request's line may hold what is nobody's business."""
 
-    def wait(left_s: float) -> str | None:
-        waiting.set()
+        server = ThreadingHTTPServer((os.environ.get("RELAY_HOST", "127.0.0.1"), port), Receiver)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        print(f"listening on http://{server.server_address[0]}:{server.server_port}/", flush=True)
+
+    def begin(self) -> None:
+        self.has_begun.set()
+
+    def wait(self, left_s: float) -> str | None:
         try:
-            return codes.get(timeout=max(0.0, left_s))
+            return self.codes.get(timeout=max(0.0, left_s))
         except queue.Empty:
             return None
 
-    return wait
 
+class Mailbox:
+    """Looks into a mailbox."""
 
-def mailbox(pattern: re.Pattern[str]) -> Callable[[float], str | None]:
-    """Look into a mailbox; messages that were there before the login was begun do not count."""
-    sender = os.environ.get("IMAP_FROM", "")
-    if not sender or '"' in sender or "\\" in sender:
-        sys.exit("IMAP_FROM is the address that the broker sends one-time passwords from")
-    seen = set(messages(sender))
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self.sender = os.environ.get("IMAP_FROM", "")
+        if not self.sender or '"' in self.sender or "\\" in self.sender:
+            sys.exit("IMAP_FROM is the address that the broker sends one-time passwords from")
+        self.pattern = pattern
+        self.seen: set[bytes] = set()
 
-    def wait(left_s: float) -> str | None:
+    def begin(self) -> None:
+        self.seen = set(messages(self.sender))
+
+    def wait(self, left_s: float) -> str | None:
         deadline = time.monotonic() + left_s
         while time.monotonic() < deadline:
-            for number, text in messages(sender, seen).items():
-                seen.add(number)
-                if code := code_in(text, pattern):
+            for number, text in messages(self.sender, self.seen).items():
+                self.seen.add(number)
+                if code := code_in(text, self.pattern):
                     return code
             time.sleep(min(LOOK_S, max(0.0, deadline - time.monotonic())))
         return None
-
-    return wait
 
 
 def code_in(text: str, pattern: re.Pattern[str]) -> str | None:
