@@ -6,6 +6,8 @@ needed are decoded; a row is never looked at twice and no file is ever whole in 
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +29,8 @@ from adapters.fyers.constants import (
 )
 from adapters.fyers.values import price
 from adapters.sdk.models import Exchange, Instrument, InstrumentType, OptionType
+
+log = logging.getLogger(__name__)
 
 _CHUNK_BYTES: Final = 256 * 1024
 _MAX_ROW_BYTES: Final = 64 * 1024
@@ -54,23 +58,36 @@ def read_master(files: Iterable[Path]) -> Iterator[Instrument]:
     that no name ever stands for two contracts. Rows that are no contract (no expiry, no lot,
     an exchange without a canonical name) are passed over.
 
-    Raises `ValueError` naming file and row where a file is not what the dossier describes, also
-    where most of a file would be passed over: then a field has another name than it had.
+    A row that cannot be read is passed over and logged: its instrument is then unknown, which
+    is better than going without all the others.
+
+    Raises `ValueError` naming file and row where a file is not what the dossier describes: where
+    more than one row in a hundred cannot be read, or most of a file would be passed over, since
+    then a field has another name or another meaning than it had.
     """
     for path in files:
         shared = _shared_names(path)
-        number = passed_over = 0
+        number = passed_over = unreadable = 0
+        first = ""
         for number, row in _rows(path):
             try:
-                instrument = _instrument(row, shared)
+                instrument = _instrument(_DECODER.decode(row), shared)
             except (ValueError, ArithmeticError, OverflowError) as error:
-                raise ValueError(f"{path.name}: row {number}: {error}") from error
+                unreadable += 1
+                first = first or f"{path.name}: row {number}: {error}"
+                continue
             if instrument is None:
                 passed_over += 1
             else:
                 yield instrument
+        if unreadable > max(number // 100, number >= _FEWEST_TO_JUDGE):
+            raise ValueError(first)
         if number >= _FEWEST_TO_JUDGE and passed_over * 2 > number:
             raise ValueError(f"{path.name}: {passed_over} of {number} rows are no contract")
+        if unreadable:
+            log.warning(
+                "%d of %d rows left out, they cannot be read: %s", unreadable, number, first
+            )
 
 
 def check_is_whole(path: Path) -> None:
@@ -111,14 +128,9 @@ class _Row(msgspec.Struct):
 _DECODER: Final = msgspec.json.Decoder(_Row, strict=False)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
-    number = 0
+def _rows(path: Path) -> Iterator[tuple[int, bytes]]:
     with path.open("rb") as file:
-        for number, raw in enumerate(_objects(file.read, path.name), 1):
-            try:
-                yield number, _DECODER.decode(raw)
-            except msgspec.MsgspecError as error:
-                raise ValueError(f"{path.name}: row {number}: {error}") from error
+        yield from enumerate(_objects(file.read, path.name), 1)
 
 
 def _objects(read: Callable[[int], bytes], name: str) -> Iterator[bytes]:
@@ -173,7 +185,12 @@ def _shared_names(path: Path) -> frozenset[str]:
     """Find the cash names of BSE that more than one row of the file claims."""
     if not path.name.startswith("BSE_CM"):
         return frozenset()
-    names = Counter(row.exSymbol for _, row in _rows(path) if row.exInstType != INDEX_TYPE)
+    names: Counter[str] = Counter()
+    for _, raw in _rows(path):
+        with contextlib.suppress(msgspec.MsgspecError):
+            row = _DECODER.decode(raw)
+            if row.exInstType != INDEX_TYPE:
+                names[row.exSymbol] += 1
     return frozenset(name for name, count in names.items() if count > 1)
 
 

@@ -158,6 +158,48 @@ def test_file_with_a_renamed_field_is_not_taken_for_a_small_one(tmp_path: Path, 
         list(read_master([path]))
 
 
+_ODD_ROWS = [
+    {"minLotSize": None},
+    {"tickSize": None},
+    {"expiryDate": "soon"},
+    {"minLotSize": 10**15},
+    {"exchange": "NSE"},
+]
+
+
+@pytest.mark.parametrize("change", _ODD_ROWS)
+def test_one_odd_row_does_not_cost_all_the_other_instruments(
+    tmp_path: Path, change: dict[str, object], caplog: pytest.LogCaptureFixture
+):
+    rows = {f"X{number}": {**_ROW, "strikePrice": 100 + number} for number in range(12)}
+    path = _file(tmp_path, {**rows, "ODD": {**_ROW, **change}})
+
+    assert 12 == len(list(read_master([path])))
+    assert "row 13" in caplog.text
+
+
+@pytest.mark.parametrize("change", _ODD_ROWS)
+def test_more_than_one_odd_row_in_a_hundred_is_a_file_of_another_shape(
+    tmp_path: Path, change: dict[str, object]
+):
+    rows = {f"X{number}": {**_ROW, "strikePrice": 100 + number} for number in range(12)}
+    odd = {f"ODD{number}": {**_ROW, **change} for number in range(2)}
+    path = _file(tmp_path, {**rows, **odd})
+
+    with pytest.raises(ValueError, match="row 13"):
+        list(read_master([path]))
+
+
+def test_odd_row_of_bse_does_not_hide_that_a_name_is_claimed_twice(tmp_path: Path):
+    share = json.loads((FOLDER / "BSE_CM_sym_master.json").read_text())
+    known = [row.instrument for row in read_master([FOLDER / "BSE_CM_sym_master.json"])]
+    filler = {f"F{n}": {**next(iter(share.values())), "exSymbol": f"F{n}"} for n in range(12)}
+    odd = {"ODD": {**next(iter(share.values())), "minLotSize": None}}
+    path = _file(tmp_path, {**odd, **share, **filler}, "BSE_CM_sym_master.json")
+
+    assert set(known) <= {row.instrument for row in read_master([path])}
+
+
 @pytest.mark.parametrize("word", ["XX", "", None])
 def test_future_may_come_without_an_option_type(tmp_path: Path, word: str | None):
     path = _file(tmp_path, {"X": {**_ROW, "exInstType": 11, "optType": word, "strikePrice": -1}})
