@@ -31,6 +31,8 @@ PINS = dev.ROOT / "packaging" / "requirements-binary.txt"
 SPEC = dev.ROOT / "packaging" / "brokergate.spec"
 DIST = dev.ROOT / "dist"
 FOLDER = DIST / "brokergate"
+# Not `build`: a folder of that name would be taken for the package of this file.
+WORK = dev.ROOT / ".venvs" / "pyinstaller"
 # Tells the spec which of the two to make.
 FORMS = "BROKERGATE_FORMS"
 
@@ -55,7 +57,7 @@ def build(*, only_folder: bool) -> None:
     for old in DIST.glob(f"brokergate-*-linux-{platform.machine()}*"):
         old.unlink()
     command = [python, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level", "WARN"]
-    places = ["--distpath", str(DIST), "--workpath", str(dev.ROOT / "build")]
+    places = ["--distpath", str(DIST), "--workpath", str(WORK)]
     # The same input should give the same bytes.
     environ = os.environ | {"PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": str(when)}
     environ[FORMS] = "folder" if only_folder else "folder file"

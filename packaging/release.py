@@ -30,7 +30,7 @@ import build
 import dev
 
 PROJECT = tomllib.loads((dev.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-WORK = dev.ROOT / "build" / "brokergate"
+WORK = build.WORK / "brokergate"
 
 
 def main(arguments: list[str]) -> int:
