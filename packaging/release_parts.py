@@ -95,7 +95,8 @@ def parts_of(site: Path, work: Path, names: Iterable[str]) -> list[Part]:
     """Return what was packed, by name; without a build, what `names` ask for, and what those do."""
     installed = {canonical(each.name): each for each in distributions(path=[str(site)])}
     lists = [work / name for name in LISTS if (work / name).is_file()]
-    if len(lists) == len(LISTS):
+    # What another environment's program was made of says nothing of this one's.
+    if len(lists) == len(LISTS) and str(site) in lists[0].read_text(encoding="utf-8"):
         found, system = packed(lists, site, installed)
     else:
         found, system = closure(names, installed), []
@@ -184,6 +185,8 @@ def python_part() -> Part:
 
 def system_part(name: str, path: Path) -> Part:
     """Describe a library of the machine, with its package's version where dpkg knows it."""
+    if name.startswith("libpython"):
+        return Part(name, platform.python_version(), "Python-2.0", system=True)
     if shutil.which("dpkg-query"):
         for candidate in (path, path.resolve()):
             command = ["dpkg-query", "-S", str(candidate)]
