@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.gateway.rig import Rig
+from tests.gateway.rig import ORDER, Rig
 from tests.tui.conftest import console
 
 
@@ -60,6 +60,22 @@ async def test_the_scope_that_was_chosen_stays_when_the_list_of_scopes_changes(t
         desk.app.model.reading("accounts").value["accounts"].pop(0)
         desk.app.screen.show(desk.app.model)
         await desk.sees("◀ broker hdfc ▶")
+
+
+async def test_one_api_key_is_stopped_by_its_name(tmp_path):
+    async with Rig(tmp_path / "data", brokers=("hdfc",)) as rig, console(rig) as desk:
+        key = await rig.new_key("momentum", ["trade"])
+        await desk.sees("● connected")
+        await desk.keys("exclamation_mark")
+        await desk.until(lambda: desk.app.model.value("keys", "keys"), "the keys")
+        while "◀ key momentum" not in desk.screen:
+            await desk.keys("right")
+        await desk.keys("enter")
+        await desk.sees("■ KILL SWITCH ENGAGED: HALT_NEW key")
+        body = {**ORDER, "accounts": ["hdfc-main"]}
+        placed = await rig.call("POST", "/v1/orders", body, key=key, idempotency_key="k")
+        assert "kill_switch" == placed.leg("hdfc-main")["reason"]["code"], placed.json
+        assert [] == rig.ledger("hdfc")
 
 
 async def test_cancels_of_one_account_are_followed_until_they_are_done(tmp_path):

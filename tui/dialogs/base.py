@@ -30,10 +30,10 @@ class Dialog(ModalScreen[T]):
     seen_from = 0.0
 
     DEFAULT_CSS = """
+    Dialog { align: center middle; }
     /* The header's two lines, the kill switch's among them, stay in sight. */
-    Dialog { align: center middle; padding: 2 0 0 0; }
     Dialog > Vertical {
-        width: 78; max-width: 100%; height: auto; max-height: 100%;
+        margin: 2 0 0 0; width: 78; max-width: 100%; height: auto; max-height: 100%;
         border: thick $primary; background: $surface; padding: 0 1; overflow-y: auto;
     }
     Dialog .title { text-style: bold; }

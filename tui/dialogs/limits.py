@@ -25,7 +25,7 @@ class LimitsDialog(Dialog[None]):
     """Follows the limits of `scope` and `target` while it is open."""
 
     DEFAULT_CSS = """
-    LimitsDialog > Vertical { height: 100%; }
+    LimitsDialog > Vertical { height: 1fr; }
     LimitsDialog Grid { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

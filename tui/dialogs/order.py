@@ -26,7 +26,7 @@ class OrderDialog(Dialog[None]):
     """Follows the order while it is open."""
 
     DEFAULT_CSS = """
-    OrderDialog > Vertical { width: 100%; height: 100%; }
+    OrderDialog > Vertical { width: 100%; height: 1fr; }
     OrderDialog Grid { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
