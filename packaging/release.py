@@ -140,8 +140,10 @@ def wheel(out: Path) -> None:
     project = dev.project_environment(for_development=False)
     command = [project.program("python"), "-m", "pip", "wheel", "--quiet", "--no-deps"]
     command += ["--no-build-isolation", "--wheel-dir", str(out), str(dev.ROOT)]
-    if message := dev.follow(command, "making the wheel"):
-        raise dev.SetupError(message)
+    dev.say("Making the wheel")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise dev.SetupError(done.stderr.strip())
 
 
 def _git(*words: str) -> str:

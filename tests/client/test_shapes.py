@@ -102,6 +102,10 @@ def test_final_states_are_those_of_the_service() -> None:
     assert {state.value for state in TERMINAL} == FINAL
 
 
+def test_types_are_there_for_whoever_uses_the_client() -> None:
+    assert (Path(__file__).parents[2] / "gateway" / "py.typed").is_file()
+
+
 def test_client_loads_nothing_of_the_service() -> None:
     program = "import sys, gateway.client; print(*sys.modules)"
     done = subprocess.run(
