@@ -20,7 +20,7 @@ from gateway.api.hangup import until_gone
 from gateway.api.problems import plain_problem, problem_answer
 from gateway.api.ratelimit import Headers, KeyLimits, kind_of
 from gateway.api.routing import MAX_BODY_BYTES, Answer, Call, Route, encode, query_of
-from gateway.observability.context import enter
+from gateway.observability.context import actor, enter
 from gateway.orders.problems import Problem
 from gateway.store import StoreBroken
 
@@ -138,6 +138,7 @@ def _endpoint(
                         call.headers.get("authorization"), route, request_id, _source(request)
                     )
                     quota = limits.take(call.caller.key_id, kind)
+                actor.set(call.caller.actor())
             call.query = query_of(route, call.raw_query)
             if route.method != "GET":
                 call.body = await _body(request, call.headers)

@@ -13,6 +13,7 @@ import msgspec
 
 from adapters.sdk.errors import GatewayError
 from gateway.memory import give_back
+from gateway.observability.context import asked_by
 from gateway.orchestrator.account import Account
 from gateway.orders.times import rfc3339
 from gateway.store.instruments import InstrumentStore, MasterInfo, MasterTooShort
@@ -111,7 +112,7 @@ class MasterLoader:
         if self._audit is None:
             return
         try:
-            await self._audit(kind, body)
+            await self._audit(kind, {**body, **asked_by()})
         except RuntimeError as error:
             log.error("%s of the instrument masters not written to the journal: %s", kind, error)
 

@@ -53,7 +53,7 @@ class GatewayCollector(Collector):
         *,
         allows: Callable[[str], bool],
         audit_head: int,
-        checkpoint: Checkpoint | None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self._tally = tally
         self._switch = switch

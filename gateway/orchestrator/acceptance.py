@@ -20,6 +20,7 @@ from gateway.orchestrator.pricing import UNPRICED
 from gateway.orchestrator.register import Register
 from gateway.orchestrator.runner import LegRunner
 from gateway.orchestrator.stops import Stops
+from gateway.orchestrator.wire import sent_order
 from gateway.orders.ids import leg_id_of, new_order_id
 from gateway.orders.problems import Problem
 from gateway.orders.records import Leg, Order, Purpose, Reason
@@ -268,7 +269,8 @@ class Acceptance:
             plan.permit = permit
             leg.state, leg.attempts, leg.send_boot = LegState.SENDING, 1, self._boot_id
             leg.send_begin_us = at
-            event = LegEvent(event="send_begin", at_us=at, attempt=1)
+            details = sent_order(plan.place_order(request))
+            event = LegEvent(event="send_begin", at_us=at, attempt=1, details=details)
             steps.append((LegState.READY, LegState.SENDING, event))
         return leg, steps
 

@@ -24,9 +24,11 @@ from adapters.sdk.errors import (
 )
 from adapters.sdk.models import Instrument, ModifyOrder, OrderRef, OrderType, Session
 from gateway.calls.retry import CANCEL
+from gateway.observability.context import asked_by
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.live import LiveLeg
 from gateway.orchestrator.pricing import UNPRICED, assert_may_become
+from gateway.orchestrator.wire import answered, sent_action
 from gateway.orders.records import Action, ActionKind, ActionState, Leg, Reason, Sent
 from gateway.orders.states import AT_BROKER, LIVE, TERMINAL, LegState
 from gateway.orders.times import now_us
@@ -93,7 +95,7 @@ class Actions:
     async def request_cancel(self, leg: LiveLeg, account: Account) -> None:
         """Ask for a leg's end, whatever state it is in; sent as soon as its order is known."""
         if not leg.record.cancel_requested:
-            await leg.note("cancel_requested", cancel_requested=True)
+            await leg.note("cancel_requested", details=asked_by(), cancel_requested=True)
         if leg.state in AT_BROKER:
             await self.send_cancel(leg, account)
 
@@ -266,10 +268,14 @@ class _Gate:
         if self._check is not None:
             self._check()
         event = f"{self._action.kind}_begin"
+        details = sent_action(self._action, self._leg.record.broker_order_id)
+        if self._action.kind is ActionKind.MODIFY:
+            # A cancel is often sent long after it was asked for, which is told then.
+            details |= asked_by()
         if self._action.kind is ActionKind.CANCEL:
-            await self._leg.note(event, action=self._action)
+            await self._leg.note(event, details=details, action=self._action)
         else:
-            await self._leg.change(None, event, action=self._action)
+            await self._leg.change(None, event, details=details, action=self._action)
         self.begun = True
 
     def check(self) -> None:
@@ -310,6 +316,7 @@ async def _end(
         event,
         broker_code=error.broker_code if error else None,
         broker_message=(error.broker_message or error.message) if error else None,
+        details=answered(error, None),
         action=ended,
     )
 

@@ -110,6 +110,7 @@ class LiveLeg:
         *,
         broker_code: str | None = None,
         broker_message: str | None = None,
+        details: dict[str, Any] | None = None,
         **fields: Any,
     ) -> None:
         """As `change` in the same state, where a broken journal must not be in the way.
@@ -119,7 +120,12 @@ class LiveLeg:
         """
         try:
             await self.change(
-                None, event, broker_code=broker_code, broker_message=broker_message, **fields
+                None,
+                event,
+                broker_code=broker_code,
+                broker_message=broker_message,
+                details=details,
+                **fields,
             )
         except StoreBroken:
             record = self.record

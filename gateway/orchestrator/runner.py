@@ -31,6 +31,7 @@ from gateway.kill import KillSwitchEngaged
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.live import LiveLeg
 from gateway.orchestrator.stops import Stops
+from gateway.orchestrator.wire import answered, sent_order
 from gateway.orders.records import Reason, Timing
 from gateway.orders.states import UNSENT, LegState
 from gateway.orders.times import now_us
@@ -168,6 +169,7 @@ class LegRunner:
         await self._leg.change(
             LegState.SENDING,
             "send_begin",
+            details=sent_order(self._place),
             attempts=self._leg.record.attempts + 1,
             send_boot=self._boot_id,
             send_begin_us=now_us(),
@@ -250,6 +252,7 @@ class LegRunner:
             broker_code=error.broker_code if error else None,
             broker_message=(error.broker_message or error.message) if error else None,
             ms=broker_ms,
+            details=answered(error, fields.get("broker_order_id")),
             timing=timing,
             **fields,
         )

@@ -12,12 +12,14 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from adapters.sdk.errors import Denied, GatewayError, LoginExpired, LoginRefused, ReasonCode
 from adapters.sdk.models import LoginStep, OtpRequired, RedirectRequired, Session
+from gateway.observability.context import asked_by
 from gateway.orchestrator.account import Account
 from gateway.orders.problems import Problem
 from gateway.orders.records import Reason
@@ -36,6 +38,13 @@ _CHANCES_KEPT = 1
 
 # Said of where a login came from or how often, not of what was typed.
 _NOT_COUNTED = (ReasonCode.RATE_LIMITED, ReasonCode.IP_NOT_WHITELISTED)
+
+
+class Sent(NamedTuple):
+    """A login call, and the names of what it carries: no value of a login is ever told."""
+
+    call: str
+    fields: tuple[str, ...] = ()
 
 
 class SessionManager:
@@ -150,7 +159,11 @@ class SessionManager:
             credentials = await self._credentials(account)
             self._pending.pop(account.id, None)
             await self._record.note(account, "login_begun", actor=actor)
-            return await self._step(account, lambda: account.adapter.begin_login(credentials))
+            return await self._step(
+                account,
+                Sent("begin_login", tuple(sorted(credentials))),
+                lambda: account.adapter.begin_login(credentials),
+            )
 
     async def login_of_day(self, account: Account, today: date) -> None:
         """Log in at the time of day that the owner set, or tell that it is time.
@@ -179,6 +192,7 @@ class SessionManager:
             credentials = await self._credentials(account)
             return await self._step(
                 account,
+                Sent("submit_otp", ("otp",)),
                 lambda: account.adapter.submit_otp(credentials, pending.step.pending, otp),
                 pending,
             )
@@ -190,6 +204,7 @@ class SessionManager:
             credentials = await self._credentials(account)
             return await self._step(
                 account,
+                Sent("resend_otp"),
                 lambda: account.adapter.resend_otp(credentials, pending.step.pending),
                 pending,
             )
@@ -304,12 +319,14 @@ class SessionManager:
         self._pending.pop(account.id, None)
         return await self._step(
             account,
+            Sent("submit_redirect", ("url",)),
             lambda: account.adapter.submit_redirect(credentials, pending.step.pending, url),
         )
 
     async def _step(
         self,
         account: Account,
+        sent: Sent,
         work: Callable[[], Awaitable[LoginStep]],
         pending: Pending | None = None,
     ) -> LoginAnswer:
@@ -317,7 +334,7 @@ class SessionManager:
         before = self._record.of(account).state
         self._move(account, SessionState.LOGGING_IN)
         try:
-            step = await account.calls.login(work())
+            step = await self._told(account, sent, work)
             if isinstance(step, Session):
                 return await self._prove(account, step)
         except Denied as error:
@@ -340,6 +357,29 @@ class SessionManager:
             self._move(account, SessionState.MISSING, "the login was broken off")
             raise
         return await self._ask(account, step)
+
+    async def _told(
+        self, account: Account, sent: Sent, work: Callable[[], Awaitable[LoginStep]]
+    ) -> LoginStep:
+        """Make one login call, and audit what was sent, by name, and what was answered."""
+        body: dict[str, Any] = {"call": sent.call, "sent": sent.fields, **asked_by()}
+        try:
+            step = await account.calls.login(work())
+        except GatewayError as error:
+            body |= {
+                "answer": type(error).__name__,
+                "broker_code": error.broker_code,
+                "broker_message": error.broker_message,
+            }
+            raise
+        except BaseException as error:
+            body["answer"] = type(error).__name__
+            raise
+        else:
+            body["answer"] = type(step).__name__
+        finally:
+            await self._record.login_call(account, body)
+        return step
 
     async def _refused(
         self,

@@ -80,8 +80,12 @@ class SessionRecord:
             body["actor"] = actor
         return standing.state, msgspec.json.encode(standing), body
 
+    async def login_call(self, account: Account, body: dict[str, Any]) -> None:
+        """Write what was sent to a broker at a login, by name, and what was answered."""
+        await _quietly(self._store.audit("login", body, account=account.id))
 
-async def _quietly(written: asyncio.Future[None]) -> None:
+
+async def _quietly(written: asyncio.Future[Any]) -> None:
     try:
         await written
     except StoreBroken as error:
