@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import stat
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -590,6 +591,21 @@ def _policy(config: AccountSettings, plugin: AdapterPlugin) -> AccountPolicy:
 
 
 def data_dir_of(settings: Settings) -> Path:
-    """Make the data directory with a mode that keeps others out, and return it."""
+    """Make the data directory, and keep others out of it and of what it holds already."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _keep_private(settings.data_dir, 0o700)
+    for path in settings.data_dir.glob("*.db*"):
+        _keep_private(path, 0o600)
     return settings.data_dir
+
+
+def _keep_private(path: Path, allowed: int) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & ~allowed == 0:
+        return
+    try:
+        path.chmod(mode & allowed)
+    except OSError as error:
+        log.error("%s has mode %04o, others may get at it, and: %s", path, mode, error)
+    else:
+        log.warning("%s had mode %04o; others were kept out of it", path, mode)

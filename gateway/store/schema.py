@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from pathlib import Path
+
 import apsw
+
+log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 4
 
@@ -141,9 +147,42 @@ def prepare(connection: apsw.Connection) -> None:
             " use the newer program that wrote it"
         )
     if version < SCHEMA_VERSION:
+        if version > 0:
+            _keep_copy(connection, version)
         with connection:
             if version == 0:
                 connection.execute(_TABLES)
             for step in range(max(version, 1) + 1, SCHEMA_VERSION + 1):
                 connection.execute(_ADDED[step])
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _keep_copy(connection: apsw.Connection, version: int) -> None:
+    """Keep the journal as it is beside itself before its format changes: the way back.
+
+    A copy of an earlier try stays, since that one was made of the untouched journal.
+    """
+    journal = Path(connection.filename)
+    kept = journal.with_name(f"{journal.stem}-format-{version}.db")
+    if kept.exists():
+        return
+    unfinished = kept.with_suffix(".part")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    copy = apsw.Connection(str(unfinished))
+    try:
+        with copy.backup("main", connection, "main") as backup:
+            while not backup.done:
+                backup.step(-1)
+        copy.execute("PRAGMA journal_mode=DELETE")
+    finally:
+        copy.close()
+    for path in (unfinished, journal.parent):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if path is unfinished:
+            unfinished.rename(kept)
+    log.warning("the journal's format changes; as it was it is kept in %s", kept)
