@@ -12,12 +12,14 @@ DEBUG_VARIABLE = "BROKERGATE_DEBUG"
 
 
 def keep_to_itself() -> None:
-    """Let no core dump be written, and no other process of the same user look into this one.
+    """Let no core dump be written, no other process of the same user look into this one, and
+    nobody else read what it writes.
 
     Secrets that are in use are in memory, so a dump would hold them. Call it before any is read.
     With `BROKERGATE_DEBUG` a debugger may still attach; core dumps are off all the same. Root can
     look into every process.
     """
+    os.umask(0o077)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if os.environ.get(DEBUG_VARIABLE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,13 @@ import click
 import msgspec
 
 from gateway.cli.configuration import Setup, find_master_key, load_setup
+from gateway.cli.doctor_machine import disk_check, file_checks, network_checks
 from gateway.cli.doctor_tls import Check, tls_checks
 from gateway.cli.failure import Failure
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import print_json
+
+KEY_VARIABLE = "BROKERGATE_MASTER_KEY"
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,16 +37,20 @@ class Findings(msgspec.Struct, kw_only=True):
 
 
 @click.command("doctor")
+@click.option("--offline", is_flag=True, help="Ask no broker's host for the time.")
 @config_option
 @json_option
-def command(config: str | None, as_json: bool) -> None:
-    """Check configuration, master key, data directory and masters; say what to mend.
+def command(offline: bool, config: str | None, as_json: bool) -> None:
+    """Check the whole set-up and say what to mend; exit status 1 when something is wrong.
+
+    Configuration, file modes, master key, certificates, disk, clock, addresses, alert receivers,
+    instrument masters. Brokers' hosts are asked for the time, without any credential.
 
     \b
     Example:
       brokergate doctor --json
     """
-    checks = list(_checks(config))
+    checks = list(_checks(config, offline=offline))
     findings = Findings(
         ok=not any(check.ok is False for check in checks), checks=checks, adapters=_adapters()
     )
@@ -74,7 +82,7 @@ def _adapters() -> list[AdapterHosts]:
     ]
 
 
-def _checks(config: str | None) -> Iterator[Check]:
+def _checks(config: str | None, *, offline: bool) -> Iterator[Check]:
     try:
         setup = load_setup(config)
     except Failure as error:
@@ -86,9 +94,14 @@ def _checks(config: str | None) -> Iterator[Check]:
         name="configuration", ok=True, detail=f"{where}; accounts: {accounts or 'none yet'}"
     )
     yield _data_dir(setup)
+    yield from file_checks(setup)
+    yield disk_check(setup)
     yield from _running_and_key(setup)
     yield from tls_checks(setup.settings.server)
+    yield from _receivers(setup)
     yield _masters(setup)
+    if not offline:
+        yield from network_checks(setup)
 
 
 def _data_dir(setup: Setup) -> Check:
@@ -124,6 +137,42 @@ def _running_and_key(setup: Setup) -> Iterator[Check]:
         yield Check(name="master key", ok=False, detail=error.message)
     else:
         yield Check(name="master key", ok=True, detail=f"from {key.source}")
+        if os.environ.get(KEY_VARIABLE):
+            detail = (
+                f"{KEY_VARIABLE} is in the environment, where children and crash reports see it"
+            )
+            fix = "use a systemd credential, or BROKERGATE_MASTER_KEY_FILE with mode 0600"
+            yield Check(name="key source", ok=None, detail=detail, fix=fix)
+
+
+def _receivers(setup: Setup) -> Iterator[Check]:
+    """Find alert receivers that nothing can be sent to for want of a secret."""
+    alerts = setup.settings.alerts
+    if not alerts.webhooks and not alerts.emails:
+        fix = "name a webhook or a mailbox under `alerts`: docs/alerts.md"
+        yield Check(name="alerts", ok=None, detail="nobody is told of trouble", fix=fix)
+        return
+    from gateway.cli.client import ask
+    from gateway.cli.options import Target
+    from gateway.cli.target import connected
+
+    try:
+        with connected(Target(config=str(setup.path) if setup.path else None), offline=True) as api:
+            found = ask(api, "GET", "/v1/alerts")["receivers"]
+    except Failure as error:
+        yield Check(name="alerts", ok=None, detail=f"could not be looked at: {error.message}")
+        return
+    for row in found:
+        if not row["has_secret"]:
+            detail = f"{row['name']} has no secret, so nothing is sent to it"
+            fix = f"brokergate alerts secret {row['name']}"
+            yield Check(name="alerts", ok=False, detail=detail, fix=fix)
+        elif row["last_error"]:
+            detail = f"{row['name']}: {row['last_error']} ({row['waiting']} wait)"
+            fix = f"mend it, then: brokergate alerts test {row['name']}"
+            yield Check(name="alerts", ok=False, detail=detail, fix=fix)
+        else:
+            yield Check(name="alerts", ok=True, detail=f"{row['name']} at {row['address']}")
 
 
 def _open_vault(setup: Setup) -> None:

@@ -213,9 +213,7 @@ class Stage:
         await self._call(
             "POST", f"/v1/sessions/{account}/otp", {"challenge_id": "x", "otp": "000000"}
         )
-        await self._call(
-            "GET", f"/v1/callback/{account}?auth_code={code}&request_token={code}", key=""
-        )
+        await self._call("GET", f"/v1/callback/{account}?auth_code={code}&state={code}", key="")
         await self._call("DELETE", f"/v1/sessions/{account}")
 
     async def _login(self, broker: str, simulator: Any) -> None:
@@ -274,7 +272,7 @@ class Stage:
         self.found.requests += 1
         place = "metrics" if path == "/metrics" else "answers"
         # The login page's address holds what the broker's page needs: for the owner's browser.
-        shown = b"login_url" in content
+        shown = b'"login_url":"http' in content
         self.answers.append(("login URLs" if shown else place, head.encode() + content))
         try:
             return msgspec.json.decode(content)
