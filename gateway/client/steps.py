@@ -58,9 +58,10 @@ class Reply(NamedTuple):
 
 
 class Unreachable(NamedTuple):
-    """No connection: nothing of the request has left."""
+    """No connection: nothing of the request has left. `for_good`: trying again cannot help."""
 
     text: str
+    for_good: bool = False
 
 
 class Lost(NamedTuple):
@@ -214,6 +215,8 @@ class Done(Generic[T]):
 def _judged(request: Request[T], answer: Answer) -> Done[T] | tuple[GatewayError, bool]:
     """Return the value, or what to raise and whether the request may be sent again."""
     if isinstance(answer, Unreachable):
+        if answer.for_good:
+            return FixRequest(answer.text), False
         return RetryLater(answer.text), True
     if isinstance(answer, Lost):
         return _lost(request, answer.text), request.repeat is not Repeat.ONCE

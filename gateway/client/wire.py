@@ -189,7 +189,7 @@ def failed(error: Exception) -> Unreachable | Lost:
         return Unreachable(text)
     # Any other fault of TLS may also come after the request went.
     if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in text:
-        return Unreachable(text)
+        return Unreachable(f"the gateway's certificate is not trusted: {text}", for_good=True)
     if isinstance(error, NoConnection) and error.args:
         reason = getattr(error.args[0], "reason", None)
         if type(reason).__name__ in ("NewConnectionError", "NameResolutionError"):
