@@ -40,7 +40,7 @@ _MACROS = {"$__rate_interval": "1m", "$job": ".*", "$account": ".*"}
 def labels() -> dict[str, set[str]]:
     """The labels of every series that a scrape may hold."""
     collector = GatewayCollector(
-        Tally(), {}, KillSwitch(), allows=lambda account: True, audit_head=0
+        Tally(), {}, KillSwitch(), allows=lambda account: True, audit_head=0, checkpoint=None
     )
     return {
         name: set(getattr(family, "_labelnames", ()))
