@@ -6,6 +6,7 @@ import re
 import shlex
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -158,15 +159,28 @@ def test_commands_reach_a_gateway_that_asks_for_client_certificates(secured: Sec
 
 
 def test_the_tls_files_are_taken_from_the_environment_too(secured: Secured) -> None:
-    words = dict(zip(*[iter(secured.options())] * 2, strict=True))
-    environ = {
-        "BROKERGATE_" + name[2:].replace("-", "_").upper(): value for name, value in words.items()
-    }
+    environ = environ_of(secured)
 
     done = secured.program.run("keys", "list", env=environ)
 
     assert (0, "") == (done.returncode, done.stderr)
     assert " t " in done.stdout
+
+
+def test_the_python_client_takes_them_too(secured: Secured) -> None:
+    program = "from gateway.client import Client; print(Client.from_environment().sessions())"
+    environ = secured.program.environ | environ_of(secured)
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+    assert "[]\n" == done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -292,6 +306,13 @@ def test_half_a_configuration_is_refused_with_the_setting_and_the_fix(
     assert 1 == done.returncode
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def environ_of(secured: Secured) -> dict[str, str]:
+    words = dict(zip(*[iter(secured.options())] * 2, strict=True))
+    return {
+        "BROKERGATE_" + name[2:].replace("-", "_").upper(): value for name, value in words.items()
+    }
 
 
 def wait_for(is_so) -> None:
