@@ -186,14 +186,15 @@ def failed(error: Exception) -> Unreachable | Lost:
     """Tell a connection that was never there from an answer that never came."""
     text = str(error) or type(error).__name__
     if isinstance(error, ConnectTimeout):
-        return Unreachable(text)
+        return Unreachable(f"no connection to the gateway within {_CONNECT_S:.0f} s")
     # Any other fault of TLS may also come after the request went.
     if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in text:
         return Unreachable(f"the gateway's certificate is not trusted: {text}", for_good=True)
     if isinstance(error, NoConnection) and error.args:
         reason = getattr(error.args[0], "reason", None)
         if type(reason).__name__ in ("NewConnectionError", "NameResolutionError"):
-            return Unreachable(text)
+            why = str(reason).rpartition("connection: ")[2]
+            return Unreachable(f"no connection to the gateway: {why}")
     return Lost(text)
 
 

@@ -78,7 +78,10 @@ async def test_answer_that_never_comes_has_to_be_looked_for(desk: Desk) -> None:
 
 async def test_gateway_that_is_gone_means_nothing_was_placed() -> None:
     url = f"http://127.0.0.1:{free_port('127.0.0.1')}"
-    with Client(url, "bg_live_any", policy=ONCE) as client, pytest.raises(RetryLater):
+    with (
+        Client(url, "bg_live_any", policy=ONCE) as client,
+        pytest.raises(RetryLater, match=r"^no connection to the gateway: .*refused"),
+    ):
         await asyncio.to_thread(client.place, **ORDER)
     async with AsyncClient(url, "bg_live_any", policy=ONCE) as aio:
         with pytest.raises(RetryLater):
