@@ -62,7 +62,10 @@ def load_setup(config: str | None) -> Setup:
 
 
 def master_key_at_hand(config: Path | None) -> MasterKey | None:
-    """As `find_master_key`, but nobody is asked: None where there is none. Raises `Failure`."""
+    """As `find_master_key`, but nobody is asked: None where there is none for this user.
+
+    A service's key file is root's; only the service manager hands it on. Raises `Failure`.
+    """
     from gateway.secrets.master_key import MasterKeyMissing
 
     def nobody(_: str) -> str:
@@ -71,7 +74,10 @@ def master_key_at_hand(config: Path | None) -> MasterKey | None:
     try:
         return find_master_key(config, prompt=nobody)
     except Failure as failure:
-        if isinstance(failure.__cause__, MasterKeyMissing):
+        cause = failure.__cause__
+        if isinstance(cause, MasterKeyMissing):
+            return None
+        if cause is not None and isinstance(cause.__cause__, PermissionError):
             return None
         raise
 
