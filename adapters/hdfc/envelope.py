@@ -7,6 +7,7 @@ whatever values (dossier hdfc 12.5, 12.7; see `rows` and `values`).
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -81,7 +82,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def read_answer(status: int, body: bytes, secrets: tuple[str, ...] = ()) -> Answer:
-    """Decode a body if it is a JSON object; never raises."""
+    """Decode a body if it is a JSON object, past a byte order mark; never raises."""
+    body = body.removeprefix(BOM_UTF8)
     try:
         return Answer(status, body, _OBJECT.decode(body), secrets)
     except DECODE_ERRORS:

@@ -37,6 +37,7 @@ from adapters.sdk.rowcache import RowCache
 
 _ORDER_ID = re.compile(r"[!-~]{1,64}")
 _TAG_DIGITS = 15
+_NUMBER = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?([Ee]\+?[0-9]{1,2})?")
 
 
 def parse_placed(answer: Answer) -> Placed:
@@ -204,9 +205,13 @@ def _average_price(row: OrderRow, filled: int) -> Decimal | None:
 
 
 def _broker_tag(row: OrderRow) -> int | None:
-    """Read our tag back; anything but 15 digits is the broker's own or somebody else's (5.7)."""
+    """Read our tag back; anything but 15 digits is the broker's own or somebody else's (5.7).
+
+    The documents' bare number may pass through somebody's double and come back as 1.7E14.
+    """
     for value in (row.external_reference_number, row.external_reference_rumber):
-        written = (text(value) or "").lstrip("0")
-        if len(written) == _TAG_DIGITS and written.isascii() and written.isdigit():
-            return int(written)
+        written = text(value) or ""
+        found = Decimal(written) if _NUMBER.fullmatch(written) else Decimal(0)
+        if found.adjusted() == _TAG_DIGITS - 1 and found == int(found):
+            return int(found)
     return None

@@ -7,6 +7,7 @@ errors is it? The `errorcode` decides first, then the HTTP status, then the word
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -100,7 +101,8 @@ def decode_envelope(
 
 
 def decode_json(http: int, body: bytes) -> Any:
-    """Decode JSON with decimals kept by their digits. Raises `BadAnswer`."""
+    """Decode JSON past a byte order mark, decimals kept by their digits. Raises `BadAnswer`."""
+    body = body.removeprefix(BOM_UTF8)
     if not body.strip():
         raise BadAnswer(f"HTTP {http} with an empty body", status=http)
     try:

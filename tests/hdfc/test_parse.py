@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from adapters.hdfc import parse
 from adapters.hdfc.constants import IST
+from adapters.hdfc.envelope import read_answer
 from adapters.sdk.errors import BadAnswer, LoginExpired
 from adapters.sdk.models import BrokerOrder, BrokerOrderState, OrderType, Product, Side, Validity
 from tests.hdfc.support import answer_of, payload
@@ -69,6 +71,10 @@ def test_single_order_is_the_one_row_of_a_list() -> None:
         (176300000012301, 176300000012301),
         ("176300000012301", 176300000012301),
         ("00000176300000012301", 176300000012301),
+        (176300000012301.0, 176300000012301),
+        ("1.76300000012301E14", 176300000012301),
+        (176300000012301.5, None),
+        ("1e99", None),
         ("STAPI202404306812180", None),
         ("17630000001230", None),
         ("1763000000123012", None),
@@ -80,6 +86,17 @@ def test_single_order_is_the_one_row_of_a_list() -> None:
 )
 def test_only_fifteen_digits_are_our_tag(written: Any, tag: int | None) -> None:
     assert book(external_reference_number=written)[0].broker_tag == tag
+
+
+def test_a_byte_order_mark_does_not_hide_an_order_that_was_taken() -> None:
+    taken = b'\xef\xbb\xbf{"status":"success","data":{"order_id":"26042500000504"}}\r\n'
+    assert parse.parse_placed(read_answer(200, taken)).broker_order_id == "26042500000504"
+
+
+def test_tag_that_went_through_a_double_is_read() -> None:
+    row = json.dumps(ROW)[:-1].encode() + b',"external_reference_number":1.76300000012301E14}'
+    answer = answer_of(b'{"status":"success","data":[' + row + b"]}")
+    assert parse.parse_order_book(answer)[0].broker_tag == 176300000012301
 
 
 def test_misspelt_reference_is_read_too() -> None:

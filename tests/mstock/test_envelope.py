@@ -37,6 +37,11 @@ def test_a_list_of_one_envelope_is_unwrapped() -> None:
     assert envelope.data == {"orderid": "1"}
 
 
+def test_a_byte_order_mark_does_not_hide_the_answer() -> None:
+    raw = b"\xef\xbb\xbf" + body("true", data={"orderid": "1"}) + b"\r\n"
+    assert decode_envelope(200, raw).data == {"orderid": "1"}
+
+
 @pytest.mark.parametrize(
     "raw",
     [
