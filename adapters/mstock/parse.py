@@ -40,6 +40,7 @@ _TOKEN: Final = re.compile(r"[!-~]{1,8192}")
 _SESSION_LIFE: Final = timedelta(hours=12)
 _AVERAGE_DIGITS: Final = Decimal("0.0001")
 _STOP_TYPES: Final = (OrderType.SL, OrderType.SL_M)
+_ENDS_SHORT: Final = (BrokerOrderState.CANCELLED, BrokerOrderState.EXPIRED)
 _NEVER_FILLED: Final = (
     BrokerOrderState.PENDING,
     BrokerOrderState.TRIGGER_PENDING,
@@ -266,6 +267,8 @@ def order(row: OrderRow, broker_order_id: str, fills: Fills) -> BrokerOrder:
     is_priced = order_type not in (OrderType.MARKET, OrderType.SL_M)
     is_stop = order_type in _STOP_TYPES or order_type is None
     state, message = _state(raw_state, order_type, quantity, fills), clean(row.text)
+    if state in _ENDS_SHORT and _lacks_fills(row, quantity, fills):
+        state = None
     reason = None
     if state is BrokerOrderState.REJECTED:
         reason = reason_of(message, ReasonCode.EXCHANGE_REJECTED)
@@ -350,6 +353,15 @@ def _state(
             return BrokerOrderState.FILLED if all_filled else BrokerOrderState.PARTIALLY_FILLED
     contracts.unrecognised("order status", raw or "(none)")
     return None
+
+
+def _lacks_fills(row: OrderRow, quantity: int, fills: Fills) -> bool:
+    """Whether less was cancelled than the trade book leaves: it has yet to show what traded.
+
+    A `cancelsize` of zero says nothing, since rows of every state have it.
+    """
+    cancelled = values.units(clean(row.cancelsize)) or 0
+    return 0 < cancelled < quantity - fills.quantity
 
 
 def _exchange_order_id(row: OrderRow, broker_order_id: str) -> str | None:

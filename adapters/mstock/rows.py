@@ -41,6 +41,7 @@ class OrderRow(BookRow, frozen=True, gc=False):
     symboltoken: Word = None
     instrumenttype: Word = None
     quantity: Word = None
+    cancelsize: Word = None
     price: Word = None
     triggerprice: Word = None
     ordertag: Word = None

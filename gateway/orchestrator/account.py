@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,6 +27,9 @@ _DAY_US = 86_400 * 1_000_000
 _IST_AHEAD_US = (5 * 60 + 30) * 60 * 1_000_000
 # A read may lack rows by a fault; a row that so many reads in turn lack is gone for good.
 _MOST_MISSES = 8
+# A fill may reach the broker's books after the word that ended its order: a trade book lags behind
+# the order book, and an exchange matches while a cancel is on its way.
+_ENDS_SHORT = frozenset({LegState.CANCELLED, LegState.EXPIRED})
 # Books are of one day; two days cover every roll-over.
 _BOOK_LIFE_US = 48 * 3600 * 1_000_000
 
@@ -57,6 +61,7 @@ class Account:
     `calls` is the way to the broker; of the adapter itself only what needs no network is used.
     `leaving` is why it takes no more orders: it is being taken out of the configuration.
     `recovered` is False until the legs that a restart left in doubt were looked up once.
+    `ended_short_at` is when (monotonic) an order last ended with something unfilled.
     `first_seen_us` maps broker order ids to the begin of the first good read that showed them.
     """
 
@@ -68,6 +73,7 @@ class Account:
         self.adapter = adapter
         self.policy = policy
         self.session: Session | None = None
+        self.ended_short_at: float | None = None
         self.session_problem: Reason | None = None
         self.leaving: Reason | None = None
         self.calls = AccountCalls(
@@ -215,6 +221,8 @@ class Account:
             self.finished[record.broker_order_id] = Finished(
                 record.order_id, record.n, record.state, record.filled_quantity
             )
+            if record.state in _ENDS_SHORT and record.filled_quantity < record.quantity:
+                self.ended_short_at = time.monotonic()
 
     def contradicted_by(self, row: BrokerOrder) -> bool:
         """Whether a book row says something else than the final word that was recorded."""

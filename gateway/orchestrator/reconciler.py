@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from datetime import date
@@ -146,7 +147,12 @@ class Reconciler:
     def _interesting(self) -> bool:
         if any(leg.state not in _BEFORE_ANSWER for leg in self._account.moving.values()):
             return True
-        return self._owner.must_read(self._account)
+        return self._in_aftermath() or self._owner.must_read(self._account)
+
+    def _in_aftermath(self) -> bool:
+        """Whether an order ended short so recently that a fill of it may still show."""
+        ended_at = self._account.ended_short_at
+        return ended_at is not None and time.monotonic() - ended_at < self._pace.aftermath_s
 
     def _until_next(self) -> float:
         """How long the book may be left alone: a second while orders live, longer for the lost."""
@@ -160,6 +166,8 @@ class Reconciler:
             elif leg.state in UNPROVEN:
                 due = self._account.evidence_of(leg).next_look_us
                 waits.append(max((due - now) / 1_000_000, self._pace.book_min_gap_s))
+        if self._in_aftermath():
+            waits.append(self._pace.aftermath_gap_s)
         # Nothing moves, and the book was read in vain: something else is in the way.
         idle = self._pace.unresolved_s[-1] if not self._account.moving else self._pace.book_s
         return min(waits, default=idle)
@@ -467,7 +475,7 @@ class Reconciler:
         change = change_from_row(leg.record, row, view.begun_us)
         if change is None:
             return
-        was = leg.state
+        was = f"{leg.state}, {leg.record.filled_quantity} filled"
         await leg.change(
             change.state,
             "corrected",
@@ -476,9 +484,8 @@ class Reconciler:
             broker_message=row.message,
             **change.fields,
         )
-        self._owner.alarm(
-            self._account, "corrected", leg, f"the broker said {was}, and now {row.raw_state}"
-        )
+        now = f"{row.raw_state}, {row.filled_quantity} filled"
+        self._owner.alarm(self._account, "corrected", leg, f"the broker said {was}, and now {now}")
         if leg.state in TERMINAL:
             self._owner.leg_done(leg)
         else:

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.orchestrator import reconciler
+from adapters.mstock import simulator_rows
+from gateway.orchestrator import account, reconciler
+from gateway.orchestrator.pace import pace_for
 from tests.gateway.rig import Rig
 
 SCALE = 100
@@ -584,3 +586,42 @@ async def test_another_order_than_the_legs_is_not_adopted(tmp_path):
 
 def leg_order(leg: dict[str, Any]) -> str:
     return "ord_" + leg["leg_id"].split("_")[1]
+
+
+async def test_fills_that_show_after_the_cancel_correct_the_leg_though_nothing_else_is_open(
+    tmp_path, monkeypatch
+):
+    honest_row = simulator_rows.book_row
+
+    def row_without_cancelled_size(order, **more):
+        return {**honest_row(order, **more), "cancelsize": "0"}
+
+    def watching_for_long(*facts):
+        return msgspec.structs.replace(pace_for(*facts), aftermath_s=60.0)
+
+    monkeypatch.setattr(simulator_rows, "book_row", row_without_cancelled_size)
+    monkeypatch.setattr(account, "pace_for", watching_for_long)
+    async with only("mstock", tmp_path) as rig:
+        simulator = rig.sims["mstock"]
+        placed = await rig.place("early", **MSTOCK, price="700.00", wait_for="book")
+        order_id = placed.json["order_id"]
+        order = rig.ledger("mstock")[0]
+        honest, simulator.visible_trades = simulator.visible_trades, lambda request: []
+        simulator.engine.fill(order, 4)
+        await rig.call("DELETE", f"/v1/orders/{order_id}")
+        ended = await until(rig, order_id, "CANCELLED")
+        simulator.visible_trades = honest
+
+        for _ in range(3000):
+            if await alarms(rig):
+                break
+            await asyncio.sleep(0.02)
+        leg = await state_of(rig, order_id)
+
+        assert ended["filled_quantity"] == 0
+        assert (leg["state"], leg["filled_quantity"], leg["cancelled_quantity"]) == (
+            "CANCELLED",
+            4,
+            6,
+        )
+        assert await alarms(rig) == ["corrected"]

@@ -312,6 +312,22 @@ def test_statuses_map_as_the_dossier_says(
     assert expected == state(status, filled=filled)
 
 
+@pytest.mark.parametrize(
+    ("cancelled", "filled", "expected"),
+    [
+        ("6", 0, None),
+        ("6", 4, BrokerOrderState.CANCELLED),
+        ("10", 0, BrokerOrderState.CANCELLED),
+        ("0", 0, BrokerOrderState.CANCELLED),
+        ("", 4, BrokerOrderState.CANCELLED),
+    ],
+)
+def test_a_cancelled_order_waits_for_the_fills_that_its_trade_book_lacks(
+    cancelled: str, filled: int, expected: BrokerOrderState | None
+) -> None:
+    assert state("Cancelled", filled=filled, cancelsize=cancelled) is expected
+
+
 @pytest.mark.parametrize("word", ["SL", "SL-M", "STOP_LOSS", "STOPLOSS_LIMIT", "STOP_LOSS_MARKET"])
 def test_a_pending_stop_without_a_fill_waits_for_its_trigger(word: str) -> None:
     assert state("Pending", ordertype=word) is BrokerOrderState.TRIGGER_PENDING
