@@ -153,9 +153,14 @@ class LogView(ScrollView, can_focus=True):
 
 
 def line_of(row: dict[str, Any]) -> str:
-    """A row of the audit log on one line."""
+    """A row of the audit log on one line; ids by their ends, which tell them apart."""
     body = row["body"] if isinstance(row["body"], dict) else {"": row["body"]}
-    words = " ".join(f"{name}={value}" for name, value in body.items() if value not in (None, ""))
-    where = f"{row['account'] or ''} {row['order_id'] or ''}".strip()
+    words = " ".join(
+        f"{name}={value}"
+        for name, value in body.items()
+        if value not in (None, "") and name != "leg_id"
+    )
+    order = f"…{row['order_id'][-6:]}" if row["order_id"] else ""
+    where = f"{row['account'] or ''} {order}".strip()
     line = f"{row['seq']:>7} {(row['at'] or '')[11:23]} {row['kind']:<8} {where} {words}"
     return "".join(character if character.isprintable() else " " for character in line)

@@ -92,7 +92,7 @@ class TicketDialog(Dialog[None]):
             yield Static("", id="check", markup=False)
             yield Static("", classes="said", markup=False)
             yield Static(
-                "Tab moves · → completes · F2 takes the first match · Enter asks before it places",
+                "Tab moves · → completes · F2 takes the first match · Enter asks, then places",
                 classes="keys",
             )
 
@@ -134,25 +134,27 @@ class TicketDialog(Dialog[None]):
     async def _check(self) -> None:
         """Ask the gateway what it thinks; the newest typing replaces a question that waits."""
         await asyncio.sleep(_PAUSE_S)
-        self.query_one("#check", Static).update(await self._checked(self.body()))
+        words, _ = await self._checked(self.body())
+        self.query_one("#check", Static).update(words)
 
-    async def _checked(self, body: dict[str, Any]) -> str:
+    async def _checked(self, body: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+        """What the gateway says of the order, and of each of its legs."""
         missing = [name for name in list(_FIELDS)[:6] if name not in body]
         if missing:
-            return f"… missing: {', '.join(missing)}"
+            return f"… missing: {', '.join(missing)}", []
         try:
             answer = await self.console.gateway.ask("POST", "/v1/orders/validate", body)
         except (Problem, Unreachable, NoAnswer) as error:
-            return f"✗ {error}"
-        return validation_words(answer.body)
+            return f"✗ {error}", []
+        return validation_words(answer.body), answer.body["legs"]
 
     async def _place(self) -> None:
         # Checked again as it is now: what stands below may tell of what was typed before.
         body = self.body()
         self.say("… checking")
-        check = await self._checked(body)
+        check, legs = await self._checked(body)
         self.query_one("#check", Static).update(check)
-        if "✓" not in check:
+        if not any(leg["ok"] for leg in legs):
             self.say("✗ Not asked: no account would take it as it is", bad=True)
             return
         self.say("")
@@ -160,7 +162,8 @@ class TicketDialog(Dialog[None]):
             f"{body.get('side', '?')} {body.get('quantity', '?')} {body.get('instrument', '?')}",
             f"{body.get('order_type', '?')} {body.get('price', '')} {body.get('product', '?')}"
             + (f" trigger {body['trigger_price']}" if "trigger_price" in body else ""),
-            *self._account_lines(body),
+            # By the gateway's answer: a group is told by the accounts that it has now.
+            f"at {', '.join(map(self._account_words, legs))}",
             check,
         ]
         if not await self.app.push_screen_wait(Confirm("Place this order?", lines, "Place it")):
@@ -194,9 +197,9 @@ class TicketDialog(Dialog[None]):
             markup=False,
         )
 
-    def _account_lines(self, body: dict[str, Any]) -> list[str]:
+    def _account_words(self, leg: dict[str, Any]) -> str:
         brokers = {row["account"]: row["broker"] for row in self.console.model.accounts}
-        return [f"at {name} ({brokers.get(name, '?')})" for name in body.get("accounts", ["?"])]
+        return f"{leg['account']} ({brokers.get(leg['account'], '?')})"
 
 
 def validation_words(answer: dict[str, Any]) -> str:

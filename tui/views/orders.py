@@ -50,7 +50,7 @@ class Orders(View):
 
     def compose(self) -> ComposeResult:
         yield Field(placeholder=f"filter: {'= '.join(_FILTERS)}=   (Enter takes it)", id="filter")
-        columns = ("time", "", "order", "type", "filled", "state", "accounts", "strategy")
+        columns = ("time", "", "order", "filled", "state", "accounts", "strategy")
         yield Panel(columns, "No order yet · n places one, / changes the filter", id="orders")
 
     def on_mount(self) -> None:
@@ -164,13 +164,14 @@ def _cells(order: dict[str, Any]) -> tuple[Text | str, ...]:
     quantity = sum(leg["quantity"] for leg in legs)
     states = sorted({leg["state"] for leg in legs})
     outcome = worst["outcome"] if worst else ""
+    kind = order["request"]["order_type"]
+    accounts = list(dict.fromkeys(leg["account"] for leg in legs))
     return (
         clock(order["created_at"]),
         Text(_SIGNS.get(order["summary"], "?"), colour_of(outcome)),
-        order_words(order),
-        order["request"]["order_type"],
+        f"{order_words(order)}{'' if kind == 'LIMIT' else f' {kind}'}",
         f"{filled}/{quantity}",
         Text(f"{outcome_sign(outcome)} {' '.join(states)}", colour_of(outcome)),
-        " ".join(leg["account"] for leg in legs),
+        f"{accounts[0]} +{len(accounts) - 1}" if len(accounts) > 1 else "".join(accounts),
         order["strategy"] or "",
     )
