@@ -6,6 +6,7 @@ whatever happens into an answer: a `Problem` as it says, anything else into a ba
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 CONTROL_SCOPE = "brokergate.control"
 _RECEIVE = "brokergate.receive"
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
+BODY_S = 20.0
+"""How long a request's body may take. It is asked for only once the key has been accepted."""
 _REQUEST_ID = b"X-Request-Id"
 _NO_QUOTA: Headers = []
 _COMMON_HEADERS = [(b"Cache-Control", b"no-store"), (b"X-Content-Type-Options", b"nosniff")]
@@ -188,7 +191,17 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 async def _body(request: Request, headers: dict[str, str]) -> bytes:
-    """Read the body, refusing one that is too large before it is in memory."""
+    """Read the body, refusing one that is too large before it is in memory, or never ends."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await _whole_body(request, headers)
+    except TimeoutError:
+        raise Problem(
+            408, "body_too_slow", f"the body did not arrive within {BODY_S:.0f} s; nothing was sent"
+        ) from None
+
+
+async def _whole_body(request: Request, headers: dict[str, str]) -> bytes:
     declared = headers.get("content-length", "")
     too_large = Problem(413, "body_too_large", f"the body may have {MAX_BODY_BYTES} bytes at most")
     if declared.isdigit():

@@ -146,7 +146,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         if "{" in self.path:
             found.add(404)
         if self.method != "GET":
-            found |= {400, 409, 413}
+            found |= {400, 408, 409, 413}
         if self.tag == "sessions" and self.method == "POST":
             found |= {410, 502}
         return sorted(found)

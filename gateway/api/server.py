@@ -22,6 +22,7 @@ from typing import Any
 from blacksheep import Application
 from granian import net
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from gateway.api.app import control_app, without_lifespan
@@ -31,6 +32,10 @@ log = logging.getLogger(__name__)
 
 CONTROL_SOCKET = "control.sock"
 _BACKPRESSURE = 512
+# Whoever sends headers slowly is hung up on, and so is who sends more of them than anybody needs.
+# The same time ends a connection that nothing is asked on, so it must not be short.
+HEADERS_MS = 30_000
+_MOST_HEADER_BYTES = 64 * 1024
 _COMES_UP_S = 20.0
 _SAME_CERTIFICATE_S = 1.0
 # For those who are being greeted, and for those who are connected and call now and then.
@@ -239,6 +244,9 @@ def _common() -> dict[str, Any]:
         "websockets": False,
         "log_enabled": False,
         "backpressure": _BACKPRESSURE,
+        "http1_settings": HTTP1Settings(
+            header_read_timeout=HEADERS_MS, max_buffer_size=_MOST_HEADER_BYTES
+        ),
     }
 
 
