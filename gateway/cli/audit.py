@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.cli.audit_rows import export, tail
 from gateway.cli.client import Api, ask
-from gateway.cli.configuration import find_master_key, load_setup, master_key_at_hand
+from gateway.cli.configuration import load_setup, master_key_at_hand, master_key_of
 from gateway.cli.failure import Failure, told
 from gateway.cli.options import json_option, target_of, target_options
 from gateway.cli.output import print_json
@@ -136,7 +136,7 @@ def _check_here(config: str | None, public_key: str | None, given: tuple[str, ..
     holder = lock_holder(data_dir)
     key = master_key_at_hand(setup.path)
     if key is None and holder is None:
-        key = find_master_key(setup.path)
+        key = master_key_of(setup)
     anchor_file = setup.settings.audit.anchor_file
     if not given and anchor_file is not None and anchor_file.exists():
         given = (str(anchor_file),)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -59,6 +61,23 @@ def load_setup(config: str | None) -> Setup:
             path, {name: plugin.capabilities for name, plugin in plugins.items()}
         )
     return Setup(settings, plugins, path)
+
+
+def master_key_of(setup: Setup) -> MasterKey:
+    """As `find_master_key`, but a vault under a passphrase is asked for that. Raises `Failure`."""
+    from gateway.secrets import MasterKeyError, SealError
+    from gateway.secrets.passphrase import key_from
+    from gateway.store.schema import StoreError
+    from gateway.store.sealed import stretching_of
+
+    key = master_key_at_hand(setup.path)
+    if key is not None or sys.stdin is None or not sys.stdin.isatty():
+        return key or find_master_key(setup.path)
+    with told(MasterKeyError, SealError, StoreError, OSError):
+        stretching = stretching_of(setup.settings.data_dir / "journal.db")
+        if stretching is not None:
+            return key_from(getpass.getpass("Passphrase of the vault: "), stretching)
+    return find_master_key(setup.path)
 
 
 def master_key_at_hand(config: Path | None) -> MasterKey | None:

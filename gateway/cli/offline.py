@@ -18,7 +18,7 @@ from gateway.api.auth import control_caller
 from gateway.api.problems import problem_answer
 from gateway.api.routing import Answer, Call, Route, encode
 from gateway.cli.client import Reply
-from gateway.cli.configuration import Setup, find_master_key
+from gateway.cli.configuration import Setup, master_key_of
 from gateway.cli.failure import Failure, told
 from gateway.orders.problems import Problem
 from gateway.runtime import Gateway
@@ -62,7 +62,7 @@ def offline_api(setup: Setup) -> Iterator[OfflineApi]:
         with told(DataDirLocked):
             stack.enter_context(DataDirLock(setup.settings.data_dir))
         runner = stack.enter_context(asyncio.Runner())
-        keyring = Keyring(find_master_key(setup.path))
+        keyring = Keyring(master_key_of(setup))
         with told(SealError, StoreTooNew, StoreError, OSError):
             gateway = runner.run(_open(setup, keyring))
         try:

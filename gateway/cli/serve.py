@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.configuration import find_master_key, load_setup
+from gateway.cli.configuration import load_setup, master_key_of
 from gateway.cli.failure import told
 from gateway.cli.options import config_option
 from gateway.cli.ports import check_socket_path, free_port
@@ -44,7 +44,7 @@ def command(port: int | None, config: str | None) -> None:
     from gateway.observability.logs import start_logging
 
     start_logging(settings.logging.level, settings.logging.format)
-    master_key = find_master_key(setup.path)
+    master_key = master_key_of(setup)
 
     from gateway.activation import WrongSocket
     from gateway.api.server import PortTaken

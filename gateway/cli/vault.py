@@ -18,6 +18,7 @@ from gateway.cli.target import connected
 
 if TYPE_CHECKING:
     from adapters.sdk.interface import CredentialField
+    from gateway.secrets import MasterKey
 
 
 @click.group("vault")
@@ -85,11 +86,14 @@ def list_(config: str | None, url: str | None, key_file: str | None, as_json: bo
 
 
 @command.command("rotate")
-@click.argument("new_key_file", type=click.Path(path_type=Path))
+@click.argument("new_key_file", type=click.Path(path_type=Path), required=False)
+@click.option("--passphrase", is_flag=True, help="Ask for a passphrase instead of a key file.")
 @config_option
 @json_option
-def rotate(new_key_file: Path, config: str | None, as_json: bool) -> None:
+def rotate(new_key_file: Path | None, passphrase: bool, config: str | None, as_json: bool) -> None:
     """Put the vault under a new master key, written to NEW_KEY_FILE. Stop the gateway first.
+
+    Under a passphrase the gateway can be started by hand only: it asks, once.
 
     All or nothing: when it is interrupted, the old key or the new one opens the vault, and the
     same command goes on with the same file. Keep the old key for backups made under it.
@@ -98,21 +102,46 @@ def rotate(new_key_file: Path, config: str | None, as_json: bool) -> None:
     Example:
       brokergate vault rotate /etc/brokergate/master-2.key
     """
-    from gateway.cli.configuration import find_master_key, load_setup
+    if passphrase == (new_key_file is not None):
+        raise click.UsageError("name a NEW_KEY_FILE, or give --passphrase")
+    from gateway.cli.configuration import load_setup, master_key_of
     from gateway.cli.failure import told
-    from gateway.secrets import Keyring, SealError
+    from gateway.secrets import Keyring, MasterKeyError, SealError
+    from gateway.secrets.passphrase import key_from, new_stretching
     from gateway.store import DataDirLock, DataDirLocked
     from gateway.store.rotation import VaultMissing, rotate_vault, successor_key
     from gateway.store.schema import StoreError, StoreTooNew
 
     setup = load_setup(config)
-    keyring = Keyring(find_master_key(setup.path))
+    keyring = Keyring(master_key_of(setup))
     data_dir = setup.settings.data_dir
-    wrong = (DataDirLocked, SealError, StoreTooNew, StoreError, VaultMissing, OSError)
+    wrong = (
+        MasterKeyError,
+        DataDirLocked,
+        SealError,
+        StoreTooNew,
+        StoreError,
+        VaultMissing,
+        OSError,
+    )
+    stretching = new_stretching() if passphrase else None
+
+    def new_key() -> MasterKey:
+        if stretching is None:
+            assert new_key_file is not None  # noqa: S101
+            return successor_key(new_key_file)
+        asked = click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)
+        return key_from(str(asked), stretching)
+
     with told(*wrong), DataDirLock(data_dir):
-        count = rotate_vault(data_dir / "journal.db", keyring, lambda: successor_key(new_key_file))
+        count = rotate_vault(data_dir / "journal.db", keyring, new_key, stretching)
     if as_json:
-        print_json({"data_keys": count, "key_file": str(new_key_file)})
+        key_file = str(new_key_file) if new_key_file else None
+        print_json({"data_keys": count, "key_file": key_file})
+        return
+    if new_key_file is None:
+        click.echo(f"The vault ({count} data keys) opens with the passphrase only.")
+        click.echo("Next: take the old key away; keep it for old backups", err=True)
         return
     click.echo(f"The vault ({count} data keys) opens with {new_key_file} only.")
     click.echo(

@@ -6,12 +6,14 @@ Functions over an open connection; the keyring does the cryptography, this keeps
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import apsw
 import msgspec
 
 from gateway.orders.times import now_us
+from gateway.secrets.passphrase import Stretching
 from gateway.secrets.sealing import Keyring, SealBroken
 from gateway.store.audit import Signer
 
@@ -19,6 +21,7 @@ _VERIFIER = "master_key_verifier"
 _AUDIT_KEY = "audit_key"
 _SIGNING_KEY = "audit_signing_key"
 _PUBLIC_KEY = "audit_public_key"
+_STRETCHING = "passphrase"
 _SYSTEM = "@system"
 
 
@@ -57,6 +60,35 @@ def rewrap(connection: apsw.Connection, keyring: Keyring, successor: Keyring) ->
         )
     set_meta(connection, _VERIFIER, successor.verifier())
     return len(rows)
+
+
+def set_stretching(connection: apsw.Connection, stretching: Stretching | None) -> None:
+    """Keep how the master key's passphrase is stretched; None where a key has no passphrase."""
+    if stretching is None:
+        connection.execute("DELETE FROM meta WHERE name=?", (_STRETCHING,))
+    else:
+        set_meta(connection, _STRETCHING, msgspec.json.encode(stretching))
+
+
+def stretching_of(journal: Path) -> Stretching | None:
+    """How a journal's passphrase is stretched; None where its key is no passphrase.
+
+    Raises: `SealBroken`, `apsw.Error`.
+    """
+    if not journal.is_file() or journal.stat().st_size == 0:
+        return None
+    connection = apsw.Connection(str(journal), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        connection.set_busy_timeout(5000)
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").get is None:
+            return None
+        found = meta(connection, _STRETCHING)
+    finally:
+        connection.close()
+    try:
+        return msgspec.json.decode(found, type=Stretching) if found is not None else None
+    except msgspec.MsgspecError as error:
+        raise SealBroken("the parameters stored for the passphrase are damaged") from error
 
 
 def audit_key(connection: apsw.Connection, keyring: Keyring) -> bytes:

@@ -23,6 +23,7 @@ from gateway.orders.records import Leg, Order
 from gateway.orders.states import LegState
 from gateway.orders.times import now_us
 from gateway.secrets.api_keys import ApiKey
+from gateway.secrets.passphrase import Stretching
 from gateway.secrets.sealing import Keyring
 from gateway.store import api_keys, baskets, closes, journal, kill, sealed
 from gateway.store.audit import (
@@ -336,7 +337,9 @@ class Store:
     async def list_credentials(self) -> list[tuple[str, str, int]]:
         return await self.read(sealed.list_credentials)
 
-    def rotate_master_key(self, successor: Keyring, actor: dict[str, Any]) -> asyncio.Future[int]:
+    def rotate_master_key(
+        self, successor: Keyring, actor: dict[str, Any], stretching: Stretching | None = None
+    ) -> asyncio.Future[int]:
         """Put everything under `successor`, in one transaction; the result counts the data keys.
 
         The store seals nothing more under its own keyring afterwards: close it.
@@ -346,6 +349,7 @@ class Store:
             # What the old key opens must not stay behind in freed space.
             connection.execute("PRAGMA secure_delete=ON")
             count = sealed.rewrap(connection, self._keyring, successor)
+            sealed.set_stretching(connection, stretching)
             body = {"actor": actor, "event": "master_key_rotated", "key_id": successor.key_id}
             self._chain.append(connection, "vault", now_us(), body)
             return count
