@@ -237,7 +237,8 @@ def _tell(verdict: Verdict, as_json: bool) -> None:
     if not verdict.ok:
         fault = f"{verdict.fault}: " if verdict.fault else ""
         raise Failure(
-            f"audit log {fault}{verdict.problem}; trust nothing from there on, and compare with a backup"
+            f"audit log {fault}{verdict.problem};"
+            " trust nothing from there on, and compare with a backup"
         )
     words = f"The audit log is whole: {verdict.rows} rows"
     if verdict.first_seq is not None:
