@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ROOT, Program
+from tests.cli.conftest import ROOT, Program, stop
 
 VARIABLE = "BROKERGATE_BINARIES"
 
@@ -48,6 +48,10 @@ def program(binary: Path) -> Iterator[Program]:
     try:
         yield program
     finally:
+        # Told, not killed: the one file is two processes, and a killed one leaves the other behind.
+        for process in program._started:
+            if process.poll() is None:
+                stop(process)
         program.stop_all()
         shutil.rmtree(folder)
 
