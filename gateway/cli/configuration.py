@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "brokergate.yaml"
 KEY_FILE = "master.key"
+_DATA_DIR = re.compile(r"^[\"']?data_dir[\"']?\s*:\s*([^\s#{\[][^#\n]*?)\s*(?:#.*)?$", re.MULTILINE)
 
 
 class Setup(NamedTuple):
@@ -61,6 +63,34 @@ def load_setup(config: str | None) -> Setup:
             path, {name: plugin.capabilities for name, plugin in plugins.items()}
         )
     return Setup(settings, plugins, path)
+
+
+def data_dir_of(config: str | None) -> Path:
+    """Return the data directory, also of a configuration that has mistakes elsewhere.
+
+    What has to be stopped cannot wait until a file is mended. Raises `Failure`.
+    """
+    try:
+        return load_setup(config).settings.data_dir
+    except Failure:
+        path = find_config(config)
+        given = os.environ.get("BROKERGATE_DATA_DIR")
+        if path is not None and not given:
+            given = _data_dir_in(path)
+        if not given:
+            raise
+    folder = path.absolute().parent if path is not None else Path.cwd()
+    return folder / Path(given).expanduser()
+
+
+def _data_dir_in(path: Path) -> str | None:
+    """Find the key in the text: a file with mistakes may be no YAML at all."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = _DATA_DIR.search(text)
+    return found[1].strip("\"'") if found else None
 
 
 def master_key_of(setup: Setup) -> MasterKey:

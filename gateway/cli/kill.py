@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gateway.cli.client import Api, ask, problem_words
-from gateway.cli.configuration import load_setup
+from gateway.cli.configuration import data_dir_of
 from gateway.cli.failure import Failure
 from gateway.cli.options import Target, json_option, target_of, target_options
 from gateway.cli.output import print_columns, print_json
@@ -73,7 +73,7 @@ def engage(
     level = level.upper()
     body = {"scope": scope, "level": level, "reason": reason, "target": target}
     try:
-        with connected(where) as api:
+        with connected(where, only_data_dir=True) as api:
             reply = api.call("POST", "/v1/kill-switch/engage", body, timeout_s=_TIMEOUT_S)
     except Failure as failure:
         _write_file(where, level, scope, reason, failure.format_message(), as_json)
@@ -159,7 +159,7 @@ def _write_file(
             f"{why}; nothing was engaged. On that machine, create the file {_FILE} in the data"
             " directory, or send the process SIGUSR1"
         )
-    data_dir = load_setup(where.config).settings.data_dir
+    data_dir = data_dir_of(where.config)
     path = data_dir / _FILE
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.cli.client import Api, HttpApi, remote_api
-from gateway.cli.configuration import load_setup
+from gateway.cli.configuration import data_dir_of, load_setup
 from gateway.cli.failure import Failure
 from gateway.cli.options import Target
 from gateway.cli.ports import CONTROL_SOCKET
@@ -17,16 +17,19 @@ _START_S = 3.0
 
 
 @contextmanager
-def connected(target: Target, *, offline: bool = False) -> Iterator[Api]:
+def connected(
+    target: Target, *, offline: bool = False, only_data_dir: bool = False
+) -> Iterator[Api]:
     """Yield the API that `target` names.
 
-    `offline`: the command can also be done on a stopped gateway's store. Raises `Failure`.
+    `offline`: the command can also be done on a stopped gateway's store. `only_data_dir`: mistakes
+    elsewhere in the configuration do not matter. Raises `Failure`.
     """
     if target.url and target.key_file:
         yield remote_api(target.url, target.key_file, target.tls)
         return
-    setup = load_setup(target.config)
-    data_dir = setup.settings.data_dir
+    setup = None if only_data_dir else load_setup(target.config)
+    data_dir = data_dir_of(target.config) if setup is None else setup.settings.data_dir
     deadline = time.monotonic() + _START_S
     while (holder := lock_holder(data_dir)) is not None:
         socket_path = data_dir / CONTROL_SOCKET
@@ -39,7 +42,7 @@ def connected(target: Target, *, offline: bool = False) -> Iterator[Api]:
                 " wait until it has started, or stop it"
             )
         time.sleep(0.05)
-    if not offline:
+    if not offline or setup is None:
         raise Failure("the gateway is not running; start it with `brokergate serve`")
     from gateway.cli.offline import offline_api
 
