@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from gateway.cli.configuration import Setup, find_master_key, load_setup
+from gateway.cli.configuration import Setup, load_setup, master_key_of
 from gateway.cli.doctor_machine import disk_check, file_checks, network_checks
 from gateway.cli.doctor_tls import Check, tls_checks
 from gateway.cli.failure import Failure
@@ -130,7 +130,7 @@ def _running_and_key(setup: Setup) -> Iterator[Check]:
         yield Check(name="master key", ok=True, detail="the running gateway has opened the vault")
         return
     try:
-        key = find_master_key(setup.path)
+        key = master_key_of(setup)
         if (setup.settings.data_dir / "journal.db").exists():
             _open_vault(setup)
     except Failure as error:
