@@ -13,21 +13,20 @@ import statistics
 import sys
 import tempfile
 from contextlib import AsyncExitStack
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import uvloop
 
 from benchmarks.bed import Bed
-from benchmarks.machine import Cores, describe_machine, is_on_disk
+from benchmarks.command import is_fit, keep, now, parser, say
+from benchmarks.machine import Cores, describe_machine
 from benchmarks.plan import BROKERS, Plan, Scenario
 from benchmarks.plots import bars
 from benchmarks.report import table
 from benchmarks.rounds import Rounds, Sample
 from gateway.store import Store
 
-RESULTS = Path(__file__).resolve().parent / "results"
 _BUDGET = 1.10
 _BATCH = 5_000
 _BASE_ROWS = 1_000
@@ -82,15 +81,12 @@ QUICK_VARIANTS = (
 def main() -> int:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="growth-", dir=options.dir) as scratch:
-        if not is_on_disk(Path(scratch)) and not options.quick:
-            print(f"{scratch} is in memory: name a folder on a disk with --dir", file=sys.stderr)
+        if not is_fit(Path(scratch), options):
             return 2
         growth = uvloop.run(run(Path(scratch), options.rounds, quick=options.quick))
-    text = as_markdown(growth)
-    print(f"\n{text}")
-    folder = options.out or (None if options.quick else RESULTS)
-    if folder is not None:
-        _write(growth, text, folder)
+    plot = keep(growth, as_markdown(growth), f"growth-{growth.taken_at[:10]}", options)
+    if plot is not None:
+        _draw(growth, plot)
     return 0
 
 
@@ -108,24 +104,24 @@ async def run(folder: Path, rounds: int, *, quick: bool) -> Growth:
             measured: dict[Variant, Rounds] = {}
             for number, variant in enumerate(QUICK_VARIANTS if quick else VARIANTS):
                 plan = _plan(sets, variant, scenario)
-                _say(f"{variant.name}")
+                say(f"{variant.name}")
                 place = folder / str(number)
                 place.mkdir()
-                bed = await stack.enter_async_context(Bed(plan, place, cores, _say))
+                bed = await stack.enter_async_context(Bed(plan, place, cores, say))
                 await asyncio.to_thread(bed.server.stop)
                 await _fill(bed, variant.audit)
                 await asyncio.to_thread(bed.server.start)
                 measured[variant] = Rounds(plan, bed, cores, place)
                 await measured[variant].clear()
             for number in range(rounds):
-                _say(f"round {number + 1} of {rounds}")
+                say(f"round {number + 1} of {rounds}")
                 for variant, each in measured.items():
                     found.setdefault(variant, []).append(await each.sample(scenario))
-            _say("stopping")
+            say("stopping")
     finally:
         os.sched_setaffinity(0, cores.all)
     return Growth(
-        taken_at=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %z}",
+        taken_at=now(),
         machine=machine,
         scenario=scenario,
         variants=_grown(found),
@@ -214,13 +210,9 @@ def as_markdown(growth: Growth) -> str:
     )
 
 
-def _write(growth: Growth, text: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"growth-{growth.taken_at[:10]}.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(growth), indent=1) + b"\n")
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
+def _draw(growth: Growth, path: Path) -> None:
     bars(
-        path.with_suffix(".svg"),
+        path,
         "One order, one leg: what is there before it",
         "ms",
         [each.variant.name for each in growth.variants],
@@ -229,20 +221,12 @@ def _write(growth: Growth, text: str, folder: Path) -> None:
             "CPU per order": [each.cpu_ms_per_order for each in growth.variants],
         },
     )
-    print(f"written: {path.with_suffix('')}.json, .md, .svg")
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="seconds: shows that all of it works")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured [5]")
-    parser.add_argument("--dir", type=Path, help="where the data goes; must be a disk")
-    parser.add_argument("--out", type=Path, help="where results go [benchmarks/results]")
-    return parser.parse_args()
-
-
-def _say(words: str) -> None:
-    print(f"{datetime.now().astimezone():%H:%M:%S}  {words}", file=sys.stderr, flush=True)
+    made = parser("growth", __doc__)
+    made.add_argument("--rounds", type=int, default=5, help="how often each is measured [5]")
+    return made.parse_args()
 
 
 if __name__ == "__main__":

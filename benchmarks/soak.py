@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -21,15 +20,15 @@ import uvloop
 
 from benchmarks.bed import Bed
 from benchmarks.cage import Cage, NoCage
+from benchmarks.command import is_fit, keep, now, parser, say
 from benchmarks.load import Piece
-from benchmarks.machine import Cores, describe_machine, is_on_disk, percentile, pss_mb
+from benchmarks.machine import Cores, describe_machine, percentile, pss_mb
 from benchmarks.plan import BROKERS, Plan, Scenario
 from benchmarks.plots import curves
 from benchmarks.proof import Proof
 from benchmarks.report import table
 from benchmarks.rounds import P50, P99, Rounds
 
-RESULTS = Path(__file__).resolve().parent / "results"
 _SETTLE_S = 20.0
 _PIECES = 10
 
@@ -64,19 +63,17 @@ class Soak(msgspec.Struct, kw_only=True):
 def main() -> int:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="soak-", dir=options.dir) as scratch:
-        if not is_on_disk(Path(scratch)) and not options.quick:
-            print(f"{scratch} is in memory: name a folder on a disk with --dir", file=sys.stderr)
+        if not is_fit(Path(scratch), options):
             return 2
         try:
             soak = uvloop.run(run(Path(scratch), options))
         except NoCage as error:
             print(error, file=sys.stderr)
             return 2
-    text = as_markdown(soak)
-    print(f"\n{text}")
-    folder = options.out or (None if options.quick else RESULTS)
-    if folder is not None:
-        _write(soak, text, folder)
+    limit = f"-{soak.memory_limit_mb}mb" if soak.memory_limit_mb else ""
+    plot = keep(soak, as_markdown(soak), f"soak-{soak.taken_at[:10]}{limit}", options)
+    if plot is not None:
+        _draw(soak, plot)
     return 0 if soak.proof.is_clean and not soak.kernel_kills else 1
 
 
@@ -107,10 +104,10 @@ async def run(folder: Path, options: argparse.Namespace) -> Soak:
     try:
         with ExitStack() as stack:
             cage = stack.enter_context(Cage(options.memory_mb)) if options.memory_mb else None
-            async with Bed(plan, folder, cores, _say, cage) as bed:
+            async with Bed(plan, folder, cores, say, cage) as bed:
                 rounds = Rounds(plan, bed, cores, folder)
                 await rounds.clear()
-                _say(f"{orders:,} orders in {options.minutes:g} minutes")
+                say(f"{orders:,} orders in {options.minutes:g} minutes")
                 readings: list[Reading] = []
                 watching = asyncio.create_task(_watch(bed.server.pid, options, readings))
                 piece = await rounds.gateway.run(scenario, orders, 0)
@@ -122,7 +119,7 @@ async def run(folder: Path, options: argparse.Namespace) -> Soak:
     finally:
         os.sched_setaffinity(0, cores.all)
     return Soak(
-        taken_at=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %z}",
+        taken_at=now(),
         machine=machine,
         minutes=options.minutes,
         orders=orders,
@@ -200,15 +197,10 @@ def as_markdown(soak: Soak) -> str:
     )
 
 
-def _write(soak: Soak, text: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    limit = f"-{soak.memory_limit_mb}mb" if soak.memory_limit_mb else ""
-    path = folder / f"soak-{soak.taken_at[:10]}{limit}.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(soak), indent=1) + b"\n")
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
+def _draw(soak: Soak, path: Path) -> None:
     minutes = [reading.at_s / 60 for reading in soak.readings]
     curves(
-        path.with_suffix(".svg"),
+        path,
         f"Soak: {soak.orders:,} orders in {soak.minutes:g} minutes",
         "minutes",
         {
@@ -216,27 +208,19 @@ def _write(soak: Soak, text: str, folder: Path) -> None:
             "open files": list(zip(minutes, [float(r.files) for r in soak.readings], strict=True)),
         },
     )
-    print(f"written: {path.with_suffix('')}.json, .md, .svg")
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="seconds: shows that all of it works")
-    parser.add_argument("--minutes", type=float, default=30, help="how long [30]")
-    parser.add_argument("--per-second", type=float, default=10, help="orders, on average [10]")
-    parser.add_argument("--accounts", type=int, default=1, help="per broker [1]")
-    parser.add_argument("--master-rows", type=int, default=200_000, help="per broker [200000]")
-    parser.add_argument("--memory-mb", type=int, help="run in a control group of so much memory")
-    parser.add_argument("--dir", type=Path, help="where the data goes; must be a disk")
-    parser.add_argument("--out", type=Path, help="where results go [benchmarks/results]")
-    options = parser.parse_args()
+    made = parser("soak", __doc__)
+    made.add_argument("--minutes", type=float, default=30, help="how long [30]")
+    made.add_argument("--per-second", type=float, default=10, help="orders, on average [10]")
+    made.add_argument("--accounts", type=int, default=1, help="per broker [1]")
+    made.add_argument("--master-rows", type=int, default=200_000, help="per broker [200000]")
+    made.add_argument("--memory-mb", type=int, help="run in a control group of so much memory")
+    options = made.parse_args()
     if options.quick:
         options.minutes = 0.1
     return options
-
-
-def _say(words: str) -> None:
-    print(f"{datetime.now().astimezone():%H:%M:%S}  {words}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import os
 import statistics
 import sys
 import tempfile
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,14 +19,14 @@ import msgspec
 import uvloop
 
 from benchmarks.bed import Bed
-from benchmarks.machine import Cores, describe_machine, is_on_disk
+from benchmarks.command import is_fit, keep, now, parser, say
+from benchmarks.machine import Cores, describe_machine
 from benchmarks.plan import BROKERS, Plan, Scenario
 from benchmarks.plots import bars
 from benchmarks.report import table
 from benchmarks.rounds import P50, Rounds
 from benchmarks.staged import MOMENTS, VARIABLE
 
-RESULTS = Path(__file__).resolve().parent / "results"
 # What happens between each moment and the next.
 WORK = (
     "routing, key, quota, body read",
@@ -57,15 +56,12 @@ class Stages(msgspec.Struct, kw_only=True):
 def main() -> int:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="stages-", dir=options.dir) as scratch:
-        if not is_on_disk(Path(scratch)) and not options.quick:
-            print(f"{scratch} is in memory: name a folder on a disk with --dir", file=sys.stderr)
+        if not is_fit(Path(scratch), options):
             return 2
         stages = uvloop.run(run(Path(scratch), 15 if options.quick else options.orders))
-    text = as_markdown(stages)
-    print(f"\n{text}")
-    folder = options.out or (None if options.quick else RESULTS)
-    if folder is not None:
-        _write(stages, text, folder)
+    plot = keep(stages, as_markdown(stages), f"stages-{stages.taken_at[:10]}", options)
+    if plot is not None:
+        _draw(stages, plot)
     return 0
 
 
@@ -91,11 +87,11 @@ async def run(folder: Path, orders: int) -> Stages:
     )
     whole: dict[str, float] = {}
     try:
-        async with Bed(plan, folder, cores, _say, program="benchmarks.staged") as bed:
+        async with Bed(plan, folder, cores, say, program="benchmarks.staged") as bed:
             rounds = Rounds(plan, bed, cores, folder)
             for broker, scenario in scenarios.items():
                 await rounds.clear()
-                _say(broker)
+                say(broker)
                 piece = await rounds.gateway.run(scenario, orders, 0)
                 await rounds.check(piece)
                 whole[broker] = piece.at(P50)
@@ -117,7 +113,7 @@ async def run(folder: Path, orders: int) -> Stages:
         inside = statistics.median((moment[-1] - moment[0]) / 1e6 for moment in mine)
         work[broker] = [*parts, whole[broker] - inside]
     return Stages(
-        taken_at=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %z}",
+        taken_at=now(),
         machine=machine,
         orders=orders,
         work=work,
@@ -149,30 +145,18 @@ def as_markdown(stages: Stages) -> str:
     )
 
 
-def _write(stages: Stages, text: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"stages-{stages.taken_at[:10]}.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(stages), indent=1) + b"\n")
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    names = [*WORK, _OUTSIDE]
+def _draw(stages: Stages, path: Path) -> None:
     parts = {
-        name: [parts[number] for parts in stages.work.values()] for number, name in enumerate(names)
+        name: [parts[number] for parts in stages.work.values()]
+        for number, name in enumerate([*WORK, _OUTSIDE])
     }
-    bars(path.with_suffix(".svg"), "Where an order's time goes", "ms", list(stages.work), parts)
-    print(f"written: {path.with_suffix('')}.json, .md, .svg")
+    bars(path, "Where an order's time goes", "ms", list(stages.work), parts)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stages", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="seconds: shows that all of it works")
-    parser.add_argument("--orders", type=int, default=500, help="at each broker [500]")
-    parser.add_argument("--dir", type=Path, help="where the data goes; must be a disk")
-    parser.add_argument("--out", type=Path, help="where results go [benchmarks/results]")
-    return parser.parse_args()
-
-
-def _say(words: str) -> None:
-    print(f"{datetime.now().astimezone():%H:%M:%S}  {words}", file=sys.stderr, flush=True)
+    made = parser("stages", __doc__)
+    made.add_argument("--orders", type=int, default=500, help="at each broker [500]")
+    return made.parse_args()
 
 
 if __name__ == "__main__":
