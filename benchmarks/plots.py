@@ -1,12 +1,16 @@
-"""Figures as SVG files: bars side by side, and curves over time."""
+"""Figures as SVG files: bars side by side, and curves over time.
+
+pygal is imported only to draw: it hooks itself into every import of its process.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pygal
-from pygal.style import CleanStyle
+if TYPE_CHECKING:
+    import pygal
 
 _SIZE = {"width": 900, "height": 420}
 
@@ -15,6 +19,9 @@ def bars(
     path: Path, title: str, unit: str, names: Sequence[str], series: Mapping[str, Sequence[float]]
 ) -> None:
     """Write one group of bars per name, one bar in it per series."""
+    import pygal
+    from pygal.style import CleanStyle
+
     chart = pygal.Bar(
         title=title, y_title=unit, style=CleanStyle, disable_xml_declaration=True, js=(), **_SIZE
     )
@@ -31,6 +38,9 @@ def curves(
     series: Mapping[str, Sequence[tuple[float, float]]],
 ) -> None:
     """Write curves of (x, y) points on common axes, from zero up."""
+    import pygal
+    from pygal.style import CleanStyle
+
     chart = pygal.XY(
         title=title,
         x_title=x_title,
