@@ -34,6 +34,8 @@ from adapters.sdk.errors import (
 
 _VERDICTS: Final = {"ok": True, "error": False}
 _HTTP_RATE_LIMITED: Final = 429
+# Something in between gave up on a request that the broker may have taken all the same.
+_GAVE_UP_WAITING: Final = (408, 425)
 _T = TypeVar("_T")
 
 
@@ -132,12 +134,13 @@ def refusal(envelope: Envelope) -> GatewayError:
     """Sort an unsuccessful answer to a write: `Refused` on the dossier's evidence, or `BadAnswer`.
 
     A 5xx is never a refusal, whatever its body says: which HTTP status comes with a rejection is
-    not documented, so the order is looked for instead (dossier 4.1, 4.2). Nor is a rate-limit
-    answer: that Fyers did not take the request is only inferred (dossier 4.2, 10).
+    not documented, so the order is looked for instead (dossier 4.1, 4.2). Nor is 408 or 425, nor
+    a rate-limit answer: that Fyers did not take the request is only inferred (dossier 4.2, 10).
     """
     if (
         envelope.ok
         or envelope.status >= 500
+        or envelope.status in _GAVE_UP_WAITING
         or envelope.code in AMBIGUOUS_CODES
         or envelope.is_rate_limited
     ):

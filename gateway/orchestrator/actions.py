@@ -128,6 +128,7 @@ class Actions:
         Raises: `Denied` before anything is sent.
         """
         async with leg.action_lock:
+            await self._await_book(leg, account)
             if leg.state not in LIVE or leg.record.cancel_requested:
                 return "not_live"
             session = account.session
@@ -153,6 +154,23 @@ class Actions:
                 if outcome in ("refused", "applied"):
                     self._on_settled(leg.record)
             return outcome
+
+    async def _await_book(self, leg: LiveLeg, account: Account) -> None:
+        """Read the book until it shows an order that the broker has just acknowledged.
+
+        Raises: `Denied` where it does not: not to see an order yet says nothing of its life.
+        """
+        for look in range(_CONFIRM_LOOKS):
+            if leg.state is not LegState.ACKED or leg.record.cancel_requested:
+                return
+            if look:
+                await asyncio.sleep(_CONFIRM_PAUSE_S)
+            await self._look_now(account)
+        if leg.state is LegState.ACKED and not leg.record.cancel_requested:
+            raise Denied(
+                "the broker's book does not show the order yet; ask again",
+                reason=ReasonCode.UNRESOLVED,
+            )
 
     async def _send_modify(
         self,

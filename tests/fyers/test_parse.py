@@ -137,7 +137,7 @@ def test_answer_without_verdict_or_id_proves_nothing(text: str):
         placed(answer_of(text))
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])
 def test_server_error_is_never_a_refusal_whatever_its_body_says(status: int):
     with pytest.raises(BadAnswer):
         placed(answer("post_orders_sync_invalid", status))

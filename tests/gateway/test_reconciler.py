@@ -375,6 +375,37 @@ async def test_a_live_order_is_modified_and_the_book_proves_it(tmp_path, broker)
         assert (order.price, order.quantity) == (Decimal("701.00"), 7)
 
 
+@pytest.mark.parametrize("broker", ["fyers", "hdfc", "mstock"])
+async def test_an_order_only_just_acknowledged_is_modified_too(tmp_path, broker):
+    async with only(broker, tmp_path) as rig:
+        placed = await rig.place("k", accounts=[f"{broker}-main"], price="700.00")
+
+        reply = await rig.call(
+            "PATCH", f"/v1/orders/{placed.json['order_id']}", {"price": "701.00"}
+        )
+
+        assert "applied" == reply.json["legs"][0]["modify"], reply.json
+        (order,) = rig.ledger(broker)
+        assert order.price == Decimal("701.00")
+
+
+async def test_a_modify_of_an_order_that_the_book_does_not_show_is_no_not_live(tmp_path):
+    async with only("fyers", tmp_path) as rig:
+        rig.sims["fyers"].faults.add(
+            [{"call": "book", "action": "book_fail", "count": None, "params": {"status": 500}}]
+        )
+        placed = await rig.place("k", **FYERS, price="700.00")
+
+        reply = await rig.call(
+            "PATCH", f"/v1/orders/{placed.json['order_id']}", {"price": "701.00"}
+        )
+
+        leg = reply.json["legs"][0]
+        assert ("refused", "unresolved") == (leg["modify"], leg["modify_reason"]["code"]), leg
+        (order,) = rig.ledger("fyers")
+        assert order.price == Decimal("700.00")
+
+
 async def test_a_modify_of_a_finished_order_is_not_live(tmp_path):
     async with only("fyers", tmp_path) as rig:
         placed = await rig.place("k", **FYERS, wait_for="final")
