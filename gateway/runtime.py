@@ -22,6 +22,7 @@ from gateway.api.admin import AdminRoutes
 from gateway.api.alerts import AlertRoutes
 from gateway.api.app import build_app
 from gateway.api.audit import AuditRoutes
+from gateway.api.audit_export import AuditExportRoute
 from gateway.api.auth import Keys
 from gateway.api.baskets import BasketRoutes
 from gateway.api.books import BookRoutes
@@ -378,6 +379,7 @@ class Gateway:
             *ConfigRoutes(self.reloader).routes(),
             *AlertRoutes(self.alerts, self.store).routes(),
             *AuditRoutes(self.store, self.feed, self.accounts).routes(),
+            *AuditExportRoute(self.store).routes(),
             *EventRoutes(self.feed, self.orders, self.accounts).routes(),
             *BreakerRoutes(self.accounts, self.breakers).routes(),
             *MarketRoutes(

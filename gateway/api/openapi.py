@@ -22,6 +22,7 @@ _DESCRIPTIONS = {202: "Not all of it is settled yet: ask again", 204: "Done", 50
 # What is answered without a shape of its own, where that is not plain text.
 _KINDS = {
     "/docs": "text/html",
+    "/v1/audit/export": "application/jsonl",
     "/v1/callback/{account}": "text/html",
     "/openapi.json": "application/json",
     "/v1/instruments/refresh": "application/json",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from gateway.cli.client import Api, ask
+from gateway.cli.client import Api, HttpApi, ask, remote_api
 from gateway.cli.configuration import load_setup
 from gateway.cli.failure import Failure, told
-from gateway.cli.options import config_option, json_option, target_of, target_options
+from gateway.cli.options import json_option, target_of, target_options
 from gateway.cli.target import connected, lock_holder
 
 F = TypeVar("F", bound=Callable[..., Any])
 _LOOK_S = 1.0
 _PAGE = 500
+_SILENT_S = 120.0
 # What a line of `tail` shows of a row beside its kind, in this order.
 _SHOWN = ("event", "from", "to", "scope", "target", "level", "name", "through", "reason", "text")
 
@@ -75,7 +76,7 @@ def tail(
 @click.option("--from", "since", help="Only rows from then on: 2026-11-01, or with a time.")
 @click.option("--to", "until", help="Only rows before then.")
 @_filters
-@config_option
+@target_options
 def export(
     file: Path | None,
     spelling: str,
@@ -86,8 +87,10 @@ def export(
     account: str | None,
     order_id: str | None,
     config: str | None,
+    url: str | None,
+    key_file: str | None,
 ) -> None:
-    """Write this machine's log to a new FILE, or to the standard output.
+    """Write the log to a new FILE, or to the standard output.
 
     The export holds the signed checkpoints and the public key: `audit verify --file` checks it
     with nothing else. Rows that a filter leaves out stay in it as digests, so that it still can
@@ -97,7 +100,25 @@ def export(
     Examples:
       brokergate audit export year.jsonl
       brokergate audit export --kind order,leg --from 2026-11-01 --format csv november.csv
+      brokergate audit export --url https://gate.lan:8080 --key-file admin.key year.jsonl
     """
+    target = target_of(config, url, key_file)
+    since_us, until_us = _time_us("--from", since), _time_us("--to", until)
+    if target.url and target.key_file:
+        from gateway.orders.times import rfc3339
+
+        api = remote_api(target.url, target.key_file, target.tls)
+        asked = {
+            "format": spelling,
+            "after": str(after) if after else None,
+            "from": rfc3339(since_us),
+            "to": rfc3339(until_us),
+            "kind": kind,
+            "account": account,
+            "order_id": order_id,
+        }
+        _written(file, _lines_of(api, {name: text for name, text in asked.items() if text}))
+        return
     from gateway.store.audit.export import Damaged, Selection
     from gateway.store.audit.file import LogFile, NoLog
     from gateway.store.audit.records import ExportFormat
@@ -105,8 +126,8 @@ def export(
 
     selection = Selection(
         after=after,
-        from_us=_time_us("--from", since),
-        to_us=_time_us("--to", until),
+        from_us=since_us,
+        to_us=until_us,
         kinds=frozenset(part for part in (kind or "").split(",") if part),
         account=account or None,
         order_id=order_id or None,
@@ -114,18 +135,37 @@ def export(
     data_dir = load_setup(config).settings.data_dir
     if lock_holder(data_dir) is not None:
         # So that the export's last rows are signed too.
-        with connected(target_of(config, None, None)) as api:
-            ask(api, "POST", "/v1/audit/checkpoint")
-    with told(NoLog, Damaged, StoreError, OSError), LogFile(data_dir / "journal.db") as opened:
-        lines = opened.export(selection, ExportFormat(spelling))
-        if file is None:
-            for line in lines:
-                sys.stdout.buffer.write(line)
-            return
-        count = 0
-        with open(file, "xb", opener=_private) as target:
+        with connected(target) as running:
+            ask(running, "POST", "/v1/audit/checkpoint")
+    with told(NoLog, Damaged, StoreError), LogFile(data_dir / "journal.db") as opened:
+        _written(file, opened.export(selection, ExportFormat(spelling)))
+
+
+def _lines_of(api: HttpApi, query: dict[str, str]) -> Iterator[bytes]:
+    """Yield the lines of another machine's export. Raises: `Failure`, also for one cut short."""
+    ask(api, "POST", "/v1/audit/checkpoint")
+    line = b""
+    for line in api.download("/v1/audit/export", query, _SILENT_S):
+        yield line
+    if not line.endswith(b"\n") or not line.startswith((b'{"record":"end"', b"end,")):
+        raise Failure("the export broke off; see the gateway's log, and ask again")
+
+
+def _written(file: Path | None, lines: Iterator[bytes]) -> None:
+    """Write to a new file, which does not stay when it cannot be had whole."""
+    if file is None:
+        for line in lines:
+            sys.stdout.buffer.write(line)
+        return
+    count = 0
+    with told(OSError), open(file, "xb", opener=_private) as target:
+        try:
             for line in lines:
                 count += target.write(line)
+            target.flush()
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
     click.echo(f"Wrote {file} ({count:,} bytes).", err=True)
     click.echo(f"Check it: brokergate audit verify --file {file}", err=True)
 

@@ -6,7 +6,8 @@ import http.client
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode, urlsplit
@@ -87,6 +88,29 @@ class HttpApi:
         timeout_s: float = _TIMEOUT_S,
     ) -> Reply:
         """Make one call, on a connection of its own, and never a second time."""
+        with self._answer(method, path, body, query, headers, timeout_s) as answer:
+            return Reply(answer.status, _json(answer.read()))
+
+    def download(self, path: str, query: Mapping[str, str], timeout_s: float) -> Iterator[bytes]:
+        """Yield the lines of a long answer as they come.
+
+        Raises: `Failure`, also in the middle, where `timeout_s` pass without a byte.
+        """
+        with self._answer("GET", path, None, query, None, timeout_s) as answer:
+            if answer.status >= 400:
+                raise Failure(problem_words(Reply(answer.status, _json(answer.read()))))
+            yield from answer
+
+    @contextmanager
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        timeout_s: float,
+    ) -> Iterator[http.client.HTTPResponse]:
         sent = {"Accept": "application/json", **(headers or {})}
         if self._key:
             sent["Authorization"] = f"Bearer {self._key}"
@@ -98,8 +122,7 @@ class HttpApi:
         connection = _connection(self._where, timeout_s, self._context)
         try:
             connection.request(method, target, data, sent)
-            answer = connection.getresponse()
-            return Reply(answer.status, _json(answer.read()))
+            yield connection.getresponse()
         except TimeoutError as error:
             raise Failure(f"no answer from {self._where} within {timeout_s:.0f} s") from error
         except ssl.SSLError as error:

@@ -12,6 +12,8 @@ import pytest
 from tests.cli.conftest import Program, read_until, stop
 from tests.cli.test_keys_and_vault import gate as gate
 
+NOWHERE = {"BROKERGATE_CONFIG": "/nowhere"}
+
 
 def journal(program: Program, statement: str) -> None:
     connection = apsw.Connection(str(program.folder / "data" / "journal.db"))
@@ -58,6 +60,56 @@ def test_an_export_is_checked_with_the_public_key_alone(gate: Program) -> None:
     with (gate.folder / "all.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert ["header", "row"] == [rows[0]["record"], rows[1]["record"]]
+
+
+def test_the_log_of_a_gateway_elsewhere_is_exported_with_a_key(home: Program) -> None:
+    served = home.start("serve", "--port", "0")
+    url = read_until(served, "ready on")[-1].split()[3]
+    for name, scope, accounts in (
+        ("far", "admin", []),
+        ("own", "admin", ["--account", "fyers-main"]),
+        ("low", "operate", []),
+    ):
+        made = home.json("keys", "create", "--name", name, "--scope", scope, *accounts)
+        (home.folder / f"{name}.key").write_text(made["key"])
+    there = ("--url", url, "--key-file")
+
+    for name in ("jsonl", "csv"):
+        done = home.run(
+            "audit", "export", "--format", name, *there, "far.key", f"far.{name}", env=NOWHERE
+        )
+        assert 0 == done.returncode, done.stderr
+        path = home.folder / f"far.{name}"
+        assert 0o600 == path.stat().st_mode & 0o777
+        verdict = home.run("audit", "verify", "--file", str(path), "--json", env=NOWHERE)
+        assert json.loads(verdict.stdout)["ok"], verdict.stdout
+        assert 0 == json.loads(verdict.stdout)["unsigned"]
+    some = home.run(
+        *("audit", "export", "--kind", "key", "--from", "2026-01-01", "--to", "2999-01-01"),
+        *(*there, "far.key"),
+    )
+    records = [json.loads(line) for line in some.stdout.splitlines()]
+    assert {"from", "to", "kind"} == set(records[0]["filter"])
+    assert {"key", "checkpoint"} == {row["kind"] for row in records if row["record"] == "row"}
+    for key, words in (("own.key", "all accounts"), ("low.key", "admin")):
+        refused = home.run("audit", "export", *there, key, f"{key}.jsonl")
+        assert (1, True) == (refused.returncode, words in refused.stderr), refused.stderr
+        assert not (home.folder / f"{key}.jsonl").exists()
+    assert 0 == stop(served)
+
+
+def test_an_export_that_breaks_off_leaves_no_file(home: Program) -> None:
+    served = home.start("serve", "--port", "0")
+    url = read_until(served, "ready on")[-1].split()[3]
+    made = home.json("keys", "create", "--name", "far", "--scope", "admin")
+    (home.folder / "far.key").write_text(made["key"])
+    journal(home, "UPDATE audit SET mac = x'00' WHERE seq = 2")
+
+    done = home.run("audit", "export", "--url", url, "--key-file", "far.key", "far.jsonl")
+
+    assert 1 == done.returncode, done.stderr
+    assert not (home.folder / "far.jsonl").exists()
+    assert 0 == stop(served)
 
 
 def test_an_export_to_the_standard_output_with_a_filter(gate: Program) -> None:

@@ -91,6 +91,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "GET /v1/alerts": _OPERATE,
     "POST /v1/alerts/test": _OPERATE,
     "PUT /v1/alerts/{receiver}/secret": _ADMIN,
+    "GET /v1/audit/export": _ADMIN,
     "GET /v1/audit/verify": _ADMIN,
     "GET /v1/keys": _ADMIN,
     "POST /v1/keys": _ADMIN,
