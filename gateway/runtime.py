@@ -52,7 +52,6 @@ from gateway.api.sessions import SessionRoutes
 from gateway.api.unresolved import UnresolvedRoutes
 from gateway.api.validate import ValidateRoutes
 from gateway.audit import AuditKeeper
-from gateway.books.closes import begins
 from gateway.books.desk import BookDesk
 from gateway.books.keeper import SnapshotKeeper
 from gateway.books.margins import MarginDesk
@@ -61,6 +60,7 @@ from gateway.calendar.owner import CalendarFile
 from gateway.calls.journal import BreakerJournal, RecentCalls
 from gateway.config import Account as AccountSettings
 from gateway.config import Settings, adapter_context
+from gateway.day import DayUse
 from gateway.events.feed import Feed
 from gateway.instruments import DailyRefresh, InstrumentService, is_stale
 from gateway.kill import Engagement, KillFile, KillSwitch, Scope
@@ -85,7 +85,7 @@ from gateway.orchestrator.stops import Stops
 from gateway.orders.problems import Problem
 from gateway.orders.records import Leg
 from gateway.orders.states import LegState
-from gateway.orders.times import ist, now_us
+from gateway.orders.times import now_us
 from gateway.prechecks.book import LimitBook
 from gateway.prechecks.desk import PrecheckDesk
 from gateway.prechecks.estimates import MarginEstimator
@@ -98,9 +98,9 @@ from gateway.sessions import LoginPlan, SessionKeeper, SessionManager, SessionRu
 from gateway.store import Store, StoreBroken
 from gateway.store.alerts import AlertQueue
 from gateway.store.candles import CandleStore
+from gateway.store.day import Page
 from gateway.store.figures import FigureStore
 from gateway.store.instruments import InstrumentStore
-from gateway.store.owners import legs_between
 from gateway.version import program_version
 
 log = logging.getLogger(__name__)
@@ -195,6 +195,7 @@ class Gateway:
             self.quotes.one,
             budget_s=settings.prechecks.budget_ms / 1000,
         )
+        self.day = DayUse(self.store, self.prechecks, self.fills)
         self._candle_store = CandleStore(data_dir / CANDLES)
         self.candles = CandleDesk(
             self._candle_store,
@@ -290,7 +291,7 @@ class Gateway:
             busy=self.closes.busy,
             audit=partial(self.store.audit, "config"),
         )
-        self._loaded_legs: dict[str, list[Leg]] = {}
+        self._loaded: dict[str, list[Page]] = {}
         self._background: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -305,7 +306,7 @@ class Gateway:
         self._spawn(self._recent_calls.keep())
         unwritten = await self.store.merge_emergency()
         await self.kill.take_over(unwritten)
-        await self._restore_use()
+        await self.day.restore()
         await self.orders.start(unwritten)
         self.kill.start()
         for account in self.accounts.values():
@@ -396,22 +397,6 @@ class Gateway:
         routes.append(docs_route())
         return [*routes, openapi_route(routes, program_version())]
 
-    async def _restore_use(self) -> None:
-        """Count what earlier runs placed today against the limits."""
-        for account in self.accounts.values():
-            self._count_use(await self._legs_of_today(account))
-
-    async def _legs_of_today(self, account: Account) -> list[Leg]:
-        now = now_us()
-        midnight = begins(ist(now).date())
-        owned = await self.store.read(lambda c: legs_between(c, account.id, midnight, now))
-        return [each.leg for each in owned]
-
-    def _count_use(self, legs: list[Leg]) -> None:
-        self.prechecks.restore(legs)
-        for leg in legs:
-            self.fills.leg(leg)
-
     def _leg_written(self, leg: Leg, old: LegState | None, new: LegState) -> None:
         """Count a change of a leg; called on the journal's thread."""
         self.tally.leg(leg, old, new)
@@ -459,7 +444,7 @@ class Gateway:
         )
         await self.limits.load_one(account.id)
         await self.orders.learned_echo(account)
-        self._loaded_legs[account.id] = await self._legs_of_today(account)
+        self._loaded[account.id] = await self.day.read(account.id)
 
     def _apply(
         self, difference: Difference, made: Mapping[str, Account]
@@ -487,9 +472,9 @@ class Gateway:
             self._listen(account)
             self.sessions.take_in(account)
             self.funds.forget(account)
-            legs = self._loaded_legs.pop(account.id, [])
+            pages = self._loaded.pop(account.id, [])
             if self.prechecks.take_in(account.id):
-                self._count_use(legs)
+                self.day.count(pages)
             self.orders.take_in(account)
         return written
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -18,22 +18,22 @@ from gateway.orchestrator.account import Account
 from gateway.orders.checks import Check, Verdict
 from gateway.orders.records import Leg, Reason
 from gateway.orders.request import Precheck
-from gateway.orders.states import TERMINAL, UNPROVEN, LegState
-from gateway.orders.times import IST, ist
+from gateway.orders.states import TERMINAL
+from gateway.orders.times import IST, to_us
 from gateway.prechecks.book import LimitBook
 from gateway.prechecks.contract import Draft, check_contract
 from gateway.prechecks.funds import Funds, FundsBook, left
 from gateway.prechecks.hours import check_hours
-from gateway.prechecks.ledger import Entry, Ledger, Look
+from gateway.prechecks.ledger import Entry, Ledger
 from gateway.prechecks.limits import NO_LIMITS
 from gateway.prechecks.margin import estimate_margin
+from gateway.prechecks.restore import Now, Restoring, value_of
 from gateway.prechecks.risk import Candidate, check_change, check_risk
 from gateway.prechecks.verdict import failed, first_failure, passed, skipped
 
 _ZERO = Decimal(0)
 # A price that is older says nothing about now.
 _OLDEST_PRICE_S = 5.0
-_MAYBE_THERE = UNPROVEN | {LegState.SENDING}
 
 # One fresh price at an account, or why there is none.
 ReadQuote = Callable[[Account, str], Awaitable[BrokerQuote | Reason]]
@@ -233,7 +233,7 @@ class PrecheckDesk:
         if precheck is not Precheck.OFF:
             funds = await self._funds.get(account, self.seconds_left(deadline))
         value = price * draft.quantity if price is not None else None
-        old_value = entry.value if entry is not None else _value_of(leg, leg.quantity)
+        old_value = entry.value if entry is not None else value_of(leg, leg.quantity)
         candidate = Candidate(
             draft=draft, value=value, last_price=last, open_orders=0, now_s=self._clock()
         )
@@ -286,7 +286,7 @@ class PrecheckDesk:
         if margin is not None:
             margin = margin * leg.quantity / entry.quantity
         now_s = self._clock()
-        value = _value_of(leg, leg.quantity)
+        value = value_of(leg, leg.quantity)
         self._replace(
             leg.account,
             msgspec.structs.replace(
@@ -322,42 +322,12 @@ class PrecheckDesk:
             ledger.settle(leg, now_s)
             self._all.settle(leg, now_s)
 
-    def restore(self, legs: Iterable[Leg]) -> None:
-        """Enter what earlier runs placed today.
-
-        The funds are read anew and know of it, but for what is not known to be at the broker:
-        that counts with its whole value.
-        """
-        today, now_s, now = self._now().date(), self._clock(), self._now().timestamp()
-        for leg in legs:
-            if ist(leg.created_us).date() != today or leg.account not in self._ledgers:
-                continue
-            if leg.state is LegState.DENIED:
-                continue
-            value = _value_of(leg, leg.quantity)
-            # Most of a day's: they enter as what they came to, instead of being settled one by one.
-            whole = leg.state is LegState.FILLED and leg.filled_quantity == leg.quantity
-            if whole and leg.average_price is not None:
-                value = leg.average_price * leg.quantity
-            doubtful = leg.state in _MAYBE_THERE
-            entry = Entry(
-                tag=leg.broker_tag,
-                day=today,
-                instrument=leg.instrument,
-                quantity=leg.quantity,
-                value=value,
-                margin=value if doubtful else None,
-                at_s=now_s - max(now - leg.created_us / 1e6, 0.0),
-                order_id=leg.order_id,
-                look=_look_of(leg),
-                known_s=None if doubtful else now_s,
-            )
-            self._enter(self._accounts[leg.account], entry)
-            if whole:
-                for ledger in (self._ledgers[leg.account], self._all):
-                    ledger.open.discard(leg.broker_tag)
-            elif leg.state in TERMINAL:
-                self.settle(leg)
+    def restoring(self) -> Restoring:
+        """Begin to enter what earlier runs placed today."""
+        now = self._now()
+        begun = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        moment = Now(now.date(), to_us(begun), to_us(now), self._clock())
+        return Restoring(self._ledgers, self._all, moment)
 
     def _hours(self, account: Account, draft: Draft, now: datetime, *, amo: bool) -> list[Check]:
         if account.policy.market_hours != "enforce":
@@ -450,12 +420,6 @@ class PrecheckDesk:
         return max(deadline - self._clock(), 0.0)
 
 
-def _value_of(leg: Leg, quantity: int) -> Decimal | None:
-    sent = leg.sent
-    price = leg.average_price or leg.price or (sent.price if sent else None) or leg.trigger_price
-    return price * quantity if price is not None else None
-
-
 def _margin_of(leg: Leg, wanted: ModifyOrder) -> Decimal | None:
     """Estimate what an order needed as it was."""
     sent = leg.sent
@@ -470,22 +434,6 @@ def _margin_of(leg: Leg, wanted: ModifyOrder) -> Decimal | None:
     )
     price = draft.price if draft.price is not None else draft.trigger_price
     return estimate_margin(draft, price)
-
-
-def _look_of(leg: Leg) -> Look | None:
-    """None of a slice: what it looks like is a part of another order."""
-    if leg.slice is not None:
-        return None
-    sent = leg.sent
-    return Look(
-        leg.instrument,
-        leg.side,
-        sent.order_type if sent else leg.order_type,
-        leg.product,
-        leg.quantity,
-        sent.price if sent else leg.price,
-        sent.trigger_price if sent else leg.trigger_price,
-    )
 
 
 def _affordable(

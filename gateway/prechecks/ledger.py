@@ -19,7 +19,7 @@ from gateway.orders.states import Outcome, outcome_of
 
 _ZERO = Decimal(0)
 _NOTHING_OF_IT = frozenset({Outcome.REJECTED, Outcome.NOT_SENT, Outcome.ABSENT})
-_MADE_KEPT_S = 60.0
+MADE_KEPT_S = 60.0
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -95,12 +95,25 @@ class Ledger:
         self.turn_to(entry.day)
         self.add(entry)
         self.open.add(entry.tag)
-        if entry.at_s >= self._made_s - _MADE_KEPT_S:
-            # Counting wants them in order. Only what a restart found comes late, account by
-            # account: of its last minute it counts a little longer than it would have.
+        if entry.at_s >= self._made_s - MADE_KEPT_S:
+            # Counting wants them in order. Only what a restart found may come late: of its last
+            # minute it counts a little longer than it would have.
             self._made_s = max(self._made_s, entry.at_s)
             self._made[entry.tag] = self._made_s
-            self._forget_before(self._made_s - _MADE_KEPT_S)
+            self._forget_before(self._made_s - MADE_KEPT_S)
+
+    def count(self, instrument: str, quantity: int, value: Decimal) -> None:
+        """Put what was traded today into the sums."""
+        self.day_quantity += quantity
+        self.day_value += value
+        self.quantities[instrument] += quantity
+        self.values[instrument] = self.values.get(instrument, _ZERO) + value
+
+    def keep(self, entry: Entry) -> None:
+        """Have the entry of an order that is over and was counted: it can be found, no more."""
+        self._entries[entry.tag] = entry
+        if entry.look is not None:
+            self._looks.setdefault(entry.look, {})[entry.tag] = None
 
     def entry(self, tag: int) -> Entry | None:
         return self._entries.get(tag)

@@ -11,6 +11,7 @@ import msgspec
 from adapters.sdk.models import Exchange, InstrumentType, Product
 
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+LONGEST_LOOK_S = 3600
 _Pattern = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}:[A-Z0-9&\-_ .]*\*?$", max_length=64)]
 
 
@@ -33,7 +34,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_open_orders: _Count | None = None
     max_orders_per_minute: _Count | None = None
     max_daily_loss: Decimal | None = None
-    lookalike_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] | None = None
+    lookalike_s: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_LOOK_S)] | None = None
     price_collar_percent: dict[InstrumentType, Decimal] = {}
     allowed_instruments: tuple[_Pattern, ...] = ()
     banned_instruments: tuple[_Pattern, ...] = ()

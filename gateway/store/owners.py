@@ -51,7 +51,7 @@ def find_owners(
             connection, f"l.broker_tag IN ({_marks(part)}) AND l.account = ?", (*part, account)
         )
     }
-    since = _id_bound(at_us - _SAME_NUMBER_US)
+    since = id_bound(at_us - _SAME_NUMBER_US)
     by_id: dict[str, OwnedLeg] = {}
     for part in _parts(broker_order_ids):
         where = f"l.account = ? AND l.broker_order_id IN ({_marks(part)}) AND l.order_id >= ?"
@@ -66,7 +66,7 @@ def legs_between(
 ) -> list[OwnedLeg]:
     """Every leg of an account whose order was made in [from_us, to_us), oldest first."""
     where = "l.order_id >= ? AND l.order_id < ? AND +l.account = ?"
-    return list(_select(connection, where, (_id_bound(from_us), _id_bound(to_us), account)))
+    return list(_select(connection, where, (id_bound(from_us), id_bound(to_us), account)))
 
 
 def _select(connection: apsw.Connection, where: str, values: tuple[Any, ...]) -> Iterator[OwnedLeg]:
@@ -79,7 +79,7 @@ def _select(connection: apsw.Connection, where: str, values: tuple[Any, ...]) ->
         yield OwnedLeg(_decode_leg(data), strategy)
 
 
-def _id_bound(at_us: int) -> str:
+def id_bound(at_us: int) -> str:
     """Order ids begin with their time, so a range of times is a range of ids."""
     return new_order_id(max(at_us, 0) // 1000)[:14]
 
