@@ -13,7 +13,7 @@ from adapters.sdk.interface import AdapterPlugin
 from gateway.activation import take_socket
 from gateway.api.server import ApiServer, Listen, assert_port_free
 from gateway.config import Server, Settings, is_loopback
-from gateway.memory import keep_small
+from gateway.memory import keep_small, settle
 from gateway.notify import ServiceManager
 from gateway.runtime import Gateway, data_dir_of
 from gateway.secrets.sealing import Keyring
@@ -52,6 +52,11 @@ def run(
     """
     import uvloop
 
+    def started(gateway: Gateway) -> None:
+        if on_ready is not None:
+            on_ready(gateway)
+        settle()
+
     keep_small()
     assert_secure(settings.server)
     fd = take_socket(settings.server.host, settings.server.port)
@@ -59,7 +64,7 @@ def run(
         assert_port_free(settings.server.host, settings.server.port)
     with DataDirLock(data_dir_of(settings)):
         uvloop.run(
-            serve(settings, plugins, keyring, on_ready=on_ready, read_settings=read_settings, fd=fd)
+            serve(settings, plugins, keyring, on_ready=started, read_settings=read_settings, fd=fd)
         )
 
 

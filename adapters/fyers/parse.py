@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -212,7 +213,7 @@ def _order(row: _WireOrder, envelope: Envelope, notice: Notice) -> BrokerOrder:
         broker_order_id=broker_order_id,
         state=state,
         raw_state="" if row.status is None else str(row.status),
-        codes={"symbol": row.symbol},
+        codes=_codes(row.symbol),
         side=side,
         order_type=order_type,
         product=product,
@@ -235,6 +236,11 @@ def _order(row: _WireOrder, envelope: Envelope, notice: Notice) -> BrokerOrder:
             message_reason(message) if message and state is BrokerOrderState.REJECTED else None
         ),
     )
+
+
+@lru_cache(2048)  # One for each contract, shared by its rows; nobody changes it.
+def _codes(symbol: str) -> dict[str, str]:
+    return {"symbol": symbol}
 
 
 def _state(

@@ -7,6 +7,7 @@ hdfc 12.5, 12.7), and readers take each as what it is. A list is decoded whole o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -155,4 +156,9 @@ PRICES: Final = RowType(PriceRow, "the last prices")
 
 def codes(row: OrderRow | PositionRow | TradeRow) -> dict[str, str]:
     """Return what names the contract in orders and in the master alike, as far as it is there."""
-    return {name: value for name in CODE_KEYS if (value := text(getattr(row, name, None)))}
+    return _codes(tuple(text(getattr(row, name, None)) for name in CODE_KEYS))
+
+
+@lru_cache(2048)  # One for each contract, shared by its rows; nobody changes it.
+def _codes(found: tuple[str | None, ...]) -> dict[str, str]:
+    return {name: value for name, value in zip(CODE_KEYS, found, strict=True) if value}

@@ -29,6 +29,7 @@ class Unreadable(ValueError):
     """A member is not the kind of value that the dossier describes."""
 
 
+@lru_cache(1024)  # A day's rows name few prices, and most of them often: they share them.
 def exact(digits: str) -> Decimal | str:
     """Take a JSON number with a point or an exponent; one that no `Decimal` holds stays text."""
     try:

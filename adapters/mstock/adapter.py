@@ -7,6 +7,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 from adapters.mstock import margins, market, orders, parse, portfolio, rows
+from adapters.mstock.book import OrderBook
 from adapters.mstock.client import Auth, MstockClient
 from adapters.mstock.config import (
     CAPABILITIES,
@@ -76,7 +77,7 @@ class MstockAdapter(BaseAdapter):
         self._login = Login(self._client, context.login)
         self._stop_spelling = stop_spelling
         self._clock = clock
-        self._told: parse.Told = {}
+        self._book = OrderBook()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -158,8 +159,8 @@ class MstockAdapter(BaseAdapter):
     async def order_book(self, session: Session) -> list[BrokerOrder]:
         """Read the order book, and the trade book with it where any order may have fills."""
         auth = _auth(session)
-        book = rows.ORDERS.read(await self._client.get_orders(auth))
-        return parse.book_orders(book, await self._fills(auth, book), self._told)
+        book = self._book.read(rows.list_of(await self._client.get_orders(auth)))
+        return book.orders(await self._fills(auth) if book.may_have_fills else {})
 
     async def get_order(self, session: Session, ref: OrderRef) -> BrokerOrder | None:
         """Read one order's details, the only answer that may bring the tag back."""
@@ -170,7 +171,7 @@ class MstockAdapter(BaseAdapter):
         row = parse.details_row(rows.ORDERS.read(answer), ref.broker_order_id)
         if row is None:
             return None
-        fills = await self._fills(auth, [row])
+        fills = await self._fills(auth) if parse.may_have_fills(row) else {}
         return parse.order(row, ref.broker_order_id, fills.get(ref.broker_order_id, parse.NO_FILLS))
 
     async def trade_book(self, session: Session) -> list[BrokerTrade]:
@@ -288,9 +289,7 @@ class MstockAdapter(BaseAdapter):
         """Parse the downloaded master row by row."""
         return read_master(files)
 
-    async def _fills(self, auth: Auth, book: list[rows.OrderRow]) -> dict[str, parse.Fills]:
-        if not parse.may_have_fills(book):
-            return {}
+    async def _fills(self, auth: Auth) -> dict[str, parse.Fills]:
         return parse.fills_by_order(rows.TRADES.read(await self._client.get_tradebook(auth)))
 
     async def _fund_rows(self, session: Session) -> list[Row]:

@@ -25,6 +25,7 @@ _WORDS: Final = 256
 _LONGEST_SHOWN: Final = 60
 
 
+@lru_cache(2048)  # One for each contract, shared by its rows; nobody changes it.
 def codes(*, exchange: str, kind: str, token: str) -> dict[str, str]:
     """Name the contract as the master does, by segment and token, as far as the row tells.
 

@@ -48,7 +48,7 @@ _NEVER_FILLED: Final = (
 )
 
 
-class Fills(msgspec.Struct, frozen=True):
+class Fills(msgspec.Struct, frozen=True, gc=False):
     """What the trade book proves of one order: units, and rupees spent or received."""
 
     quantity: int
@@ -62,8 +62,6 @@ class Fills(msgspec.Struct, frozen=True):
 
 
 NO_FILLS: Final = Fills(0, Decimal(0))
-# What the rows of a book came to, each with the fills that it was told with.
-Told = dict[tuple[OrderRow, Fills], BrokerOrder]
 
 
 # No answer says which of the two an account has; a code at the wrong one is refused as if it had
@@ -179,9 +177,9 @@ def modified(envelope: Envelope, broker_order_id: str) -> Modified:
     return Modified(broker_order_id=broker_order_id, message=envelope.message or None)
 
 
-def may_have_fills(order_rows: Iterable[OrderRow]) -> bool:
-    """Whether the trade book must be read before these orders can be told."""
-    return any(_status(row).lower() not in UNFILLABLE_STATUSES for row in order_rows)
+def may_have_fills(row: OrderRow) -> bool:
+    """Whether the trade book must be read before this order can be told."""
+    return _status(row).lower() not in UNFILLABLE_STATUSES
 
 
 def fills_by_order(trade_rows: Iterable[TradeRow]) -> dict[str, Fills]:
@@ -207,27 +205,21 @@ def fills_by_order(trade_rows: Iterable[TradeRow]) -> dict[str, Fills]:
     return dict(totals)
 
 
-def book_orders(
-    order_rows: Iterable[OrderRow], fills: Mapping[str, Fills], told: Told | None = None
-) -> list[BrokerOrder]:
-    """Turn the order book into orders. A row without id or quantity makes the read bad.
-
-    `told` holds the last book's, for rows that are there again with the same fills; afterwards
-    this one's.
-    """
-    known = told if told is not None else {}
-    now: Told = {}
+def book_orders(order_rows: Iterable[OrderRow], fills: Mapping[str, Fills]) -> list[BrokerOrder]:
+    """Turn the order book into orders. A row without id or quantity makes the read bad."""
     orders = []
     for row in order_rows:
-        broker_order_id = clean(row.orderid)
-        if not broker_order_id:
-            raise BadAnswer("a row of m.Stock's order book has no order id")
-        key = (row, fills.get(broker_order_id, NO_FILLS))
-        found = now[key] = known.get(key) or order(row, broker_order_id, key[1])
-        orders.append(found)
-    known.clear()
-    known.update(now)
+        broker_order_id = own_id(row)
+        orders.append(order(row, broker_order_id, fills.get(broker_order_id, NO_FILLS)))
     return orders
+
+
+def own_id(row: OrderRow) -> str:
+    """Return a book row's order id. Raises `BadAnswer` where there is none."""
+    broker_order_id = clean(row.orderid)
+    if not broker_order_id:
+        raise BadAnswer("a row of m.Stock's order book has no order id")
+    return broker_order_id
 
 
 def details_row(detail_rows: list[OrderRow], broker_order_id: str) -> OrderRow | None:

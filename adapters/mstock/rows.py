@@ -14,8 +14,11 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from adapters.mstock import values
-from adapters.mstock.envelope import Envelope, decode_envelope, read_error
+from adapters.mstock.envelope import Envelope, decode_envelope, decode_json, read_error
 from adapters.sdk.errors import BadAnswer
+
+# ArithmeticError: a number whose exponent no Decimal can hold.
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
 
 # A documented value: text, now and then a whole number or null. Readers clean it.
 Word = str | int | None
@@ -85,14 +88,17 @@ class PositionRow(BookRow, frozen=True, gc=False):
     multiplier: Word = None
 
 
+_ROW: Final = (BookRow, Mapping, msgspec.Raw)
+
 T = TypeVar("T", bound=BookRow)
+R = TypeVar("R")
 
 
-class _Good(msgspec.Struct, Generic[T]):
+class _Good(msgspec.Struct, Generic[R]):
     """A success with rows, in the shape that the docs show."""
 
     status: str | bool
-    data: list[T]
+    data: list[R]
     errorcode: str | None = None
     error_type: str | None = None
 
@@ -100,9 +106,12 @@ class _Good(msgspec.Struct, Generic[T]):
 class RowType(Generic[T]):
     """How one kind of row is decoded."""
 
-    def __init__(self, kind: type[T]) -> None:
+    def __init__(self, kind: type[T], *, undecoded: bool = False) -> None:
+        """`undecoded`: answers keep their rows as they came, for `row` to decode one by one."""
         self._kind = kind
-        self._decoder: msgspec.json.Decoder[_Good[T]] = msgspec.json.Decoder(_Good[kind])  # type: ignore[valid-type]
+        held: Any = msgspec.Raw if undecoded else kind
+        self._decoder: msgspec.json.Decoder[_Good[Any]] = msgspec.json.Decoder(_Good[held])
+        self._row_decoder = msgspec.json.Decoder(kind)
         self._fields = msgspec.structs.fields(kind)
 
     def decode(
@@ -121,7 +130,20 @@ class RowType(Generic[T]):
             LoginExpired: the session is dead.
             BadAnswer: anything else that is not a list of objects.
         """
-        return [row if isinstance(row, self._kind) else self.of(row) for row in list_of(envelope)]
+        return [self.row(row) for row in list_of(envelope)]
+
+    def row(self, found: T | Mapping[str, Any] | msgspec.Raw) -> T:
+        """Return one row of an answer, in whatever form it was kept. Raises `BadAnswer`."""
+        if isinstance(found, self._kind):
+            return found
+        if isinstance(found, msgspec.Raw):
+            try:
+                return self._row_decoder.decode(found)
+            except _UNDECODABLE:
+                found = decode_json(200, bytes(found))
+        if not isinstance(found, Mapping):
+            raise _not_objects()
+        return self.of(found)
 
     def of(self, row: Mapping[str, Any]) -> T:
         """Take a row of any JSON values: a value that is none of the documented kinds is null."""
@@ -133,11 +155,10 @@ class RowType(Generic[T]):
         }
         return self._kind(**found)
 
-    def _fast(self, body: bytes) -> list[T] | None:
+    def _fast(self, body: bytes) -> list[Any] | None:
         try:
             answer = self._decoder.decode(body)
-        # ArithmeticError: a number whose exponent no Decimal can hold.
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError):
+        except _UNDECODABLE:
             return None
         word = str(answer.status).strip().lower()
         if word not in ("true", "success"):
@@ -147,7 +168,8 @@ class RowType(Generic[T]):
         return answer.data
 
 
-ORDERS: Final = RowType(OrderRow)
+# Few rows of an order book change between two reads: see `adapters.mstock.book`.
+ORDERS: Final = RowType(OrderRow, undecoded=True)
 TRADES: Final = RowType(TradeRow)
 POSITIONS: Final = RowType(PositionRow)
 
@@ -161,6 +183,10 @@ def list_of(envelope: Envelope) -> list[Any]:
         data = None
     if data is None and envelope.has_data:
         return []
-    if not isinstance(data, list) or not all(isinstance(row, BookRow | Mapping) for row in data):
-        raise BadAnswer("m.Stock's list is not a list of objects", status=envelope.http)
+    if not isinstance(data, list) or not all(isinstance(row, _ROW) for row in data):
+        raise _not_objects(envelope.http)
     return data
+
+
+def _not_objects(http: int = 200) -> BadAnswer:
+    return BadAnswer("m.Stock's list is not a list of objects", status=http)

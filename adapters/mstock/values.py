@@ -52,6 +52,7 @@ def number(row: Row, key: str) -> Decimal | None:
     return decimal(text(row, key))
 
 
+@lru_cache(1024)  # A day's rows name few prices, and most of them often: they share them.
 def decimal(found: str) -> Decimal | None:
     """Read cleaned text as a number."""
     if not found:

@@ -105,7 +105,7 @@ _FINAL = frozenset(
 )
 
 
-class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One contract as one broker lists it: our canonical terms plus that broker's own codes.
 
     `instrument` is the canonical id, `EXCHANGE:SYMBOL` (`NSE:SBIN`, `NFO:NIFTY30DEC25FUT`).
@@ -136,7 +136,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.type in (InstrumentType.FUT, InstrumentType.OPT)
 
 
-class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True):
+class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One leg's order, ready for a broker. `broker_tag` has exactly 15 decimal digits."""
 
     broker_tag: int
@@ -204,7 +204,7 @@ class CancelRequested(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
 
 
-class BrokerOrder(msgspec.Struct, frozen=True, kw_only=True):
+class BrokerOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of a broker's order book.
 
     `broker_tag` is ours read back, or None where the row carries none (an order placed
@@ -236,7 +236,7 @@ class BrokerOrder(msgspec.Struct, frozen=True, kw_only=True):
     reason: ReasonCode | None = None
 
 
-class BrokerTrade(msgspec.Struct, frozen=True, kw_only=True):
+class BrokerTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One fill from a broker's trade book. `codes` as in `BrokerOrder`; `quantity` in units."""
 
     trade_id: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -22,6 +21,7 @@ from gateway.api.problems import plain_problem, problem_answer
 from gateway.api.ratelimit import Headers, KeyLimits, kind_of
 from gateway.api.routing import MAX_BODY_BYTES, Answer, Call, Route, encode, query_of
 from gateway.observability.context import actor, enter
+from gateway.orders.ids import new_request_id
 from gateway.orders.problems import Problem
 from gateway.store import StoreBroken
 
@@ -241,4 +241,4 @@ def _request_id(request: Request) -> str:
     given = request.headers.get_first(b"x-request-id")
     if given and len(given) <= 64 and given.isascii() and given.decode("latin-1").isprintable():
         return given.decode("latin-1")
-    return "req_" + secrets.token_hex(8)
+    return new_request_id()

@@ -36,8 +36,10 @@ def command(port: int | None, config: str | None) -> None:
       brokergate serve --config /etc/brokergate/brokergate.yaml
     """
     from gateway.hardening import keep_to_itself
+    from gateway.memory import start_without_collecting
 
     keep_to_itself()
+    start_without_collecting()
     setup = load_setup(config)
     settings = with_port(setup.settings, port)
     check_socket_path(settings.data_dir)

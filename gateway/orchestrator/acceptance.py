@@ -30,7 +30,7 @@ from gateway.orders.times import now_us
 from gateway.store import Existing, LegEvent, Store, StoreBroken
 
 # Keys that are known to have been used without asking the journal.
-_USED_KEPT = 10_000
+_USED_KEPT = 2_000
 Spawn = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
 
 

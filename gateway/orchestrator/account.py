@@ -46,7 +46,7 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True):
     quotes_from: str | None = None
 
 
-class Finished(msgspec.Struct, frozen=True):
+class Finished(msgspec.Struct, frozen=True, gc=False):
     """What is kept of a leg whose broker spoke its final word, to notice a contradiction."""
 
     order_id: str

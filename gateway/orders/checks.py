@@ -18,7 +18,7 @@ class Verdict(StrEnum):
     SKIPPED = "skipped"
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """`field` is the order's field to mend. `code` and `message` say why it failed or was skipped.
 
     `details` are the numbers; money in them is `Decimal`, so it shows as a string.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from collections.abc import Callable
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TAG_EPOCH_S = 1_577_836_800  # 2020-01-01T00:00:00Z
 _TAG_RANDOM = 1_000_000
+# Ids must be unique, not secret: nobody may do more for knowing one. The system's source would be
+# a call to the kernel for each, in which other threads take their turn before the order's.
+_random = random.Random(secrets.randbits(256))
 TAG_MIN = 10**14
 TAG_MAX = 10**15 - 1
 
@@ -16,7 +20,11 @@ TAG_MAX = 10**15 - 1
 def new_order_id(now_ms: int | None = None) -> str:
     """Return `ord_` and 26 characters that sort by creation time."""
     ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    return "ord_" + _base32(ms, 10) + _base32(secrets.randbits(80), 16)
+    return "ord_" + _base32(ms, 10) + _base32(_random.getrandbits(80), 16)
+
+
+def new_request_id() -> str:
+    return f"req_{_random.getrandbits(64):016x}"
 
 
 def leg_id_of(order_id: str, n: int) -> str:
@@ -55,7 +63,7 @@ class TagMint:
             self._second += 1
             self._used.clear()
         while True:
-            tail = secrets.randbelow(_TAG_RANDOM)
+            tail = _random.randrange(_TAG_RANDOM)
             if tail not in self._used:
                 self._used.add(tail)
                 return self._second * _TAG_RANDOM + tail

@@ -15,7 +15,7 @@ from gateway.orders.request import OrderRequest
 from gateway.orders.states import TERMINAL, LegState
 
 
-class Reason(msgspec.Struct, frozen=True, kw_only=True):
+class Reason(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why a leg is not simply working. `retryable`: a new key, this account only."""
 
     code: ReasonCode
@@ -26,7 +26,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     retryable: bool = False
 
 
-class Sent(msgspec.Struct, frozen=True, kw_only=True):
+class Sent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What really went to the broker, where policy changed what was asked for."""
 
     order_type: OrderType
@@ -34,7 +34,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     trigger_price: Decimal | None = None
 
 
-class Timing(msgspec.Struct, kw_only=True):
+class Timing(msgspec.Struct, kw_only=True, gc=False):
     """Milliseconds: from acceptance to the first byte, at the broker, and in all."""
 
     queue_ms: float = 0.0
@@ -59,7 +59,7 @@ class ActionState(StrEnum):
     DROPPED = "dropped"
 
 
-class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The last modify or cancel of a leg, with its own attempts and outcome.
 
     Of a modify, the other fields are what the order is to become.
@@ -76,7 +76,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str | None = None
 
 
-class Leg(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Leg(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """The part of an order that goes to one account. Only the orchestrator changes it.
 
     `send_boot` is the process that wrote SEND_BEGIN; `unknown_since_us` is when the connection
@@ -137,7 +137,7 @@ class Purpose(StrEnum):
     SQUARE_OFF = "square_off"
 
 
-class Order(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Order(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One intent of one client under one idempotency key."""
 
     order_id: str

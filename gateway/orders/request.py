@@ -38,7 +38,7 @@ class WaitFor(StrEnum):
     FINAL = "final"
 
 
-class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The body of `POST /v1/orders` (design section 4). `accounts` may hold `@group` names."""
 
     instrument: Annotated[str, msgspec.Meta(min_length=3, max_length=64)]

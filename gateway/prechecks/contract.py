@@ -21,7 +21,7 @@ _CASH_PRODUCTS = frozenset({Product.CNC, Product.MIS, Product.MTF})
 _DERIVATIVE_PRODUCTS = frozenset({Product.NRML, Product.MIS})
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A leg as it would be sent: prices after protection, quantity in units."""
 
     instrument: Instrument

@@ -77,7 +77,8 @@ class PrecheckDesk:
         self._clock = clock
         self._now = now
         self._ledgers = {account: Ledger() for account in accounts}
-        self._all = Ledger()
+        # Funds are an account's.
+        self._all = Ledger(keeps_margin=False)
 
     def take_in(self, account_id: str) -> bool:
         """Keep count of one more account; False where its day is counted already."""
@@ -301,8 +302,9 @@ class PrecheckDesk:
     def answered(self, leg: Leg) -> None:
         """Say that the leg's broker has its order."""
         ledger = self._ledgers.get(leg.account)
-        if ledger is not None:
-            ledger.answered(leg.broker_tag, self._clock())
+        entry = ledger.answered(leg.broker_tag, self._clock()) if ledger is not None else None
+        if entry is not None:
+            self._all.replace(entry)
 
     def strike(self, account_id: str, tag: int) -> None:
         """Take back the entry of a leg that never came to be, as if it had not been asked for."""
@@ -318,9 +320,7 @@ class PrecheckDesk:
         """Count of a leg that is over only what it did."""
         ledger = self._ledgers.get(leg.account)
         if ledger is not None:
-            now_s = self._clock()
-            ledger.settle(leg, now_s)
-            self._all.settle(leg, now_s)
+            self._all.take_over(leg.broker_tag, ledger.settle(leg, self._clock()))
 
     def restoring(self) -> Restoring:
         """Begin to enter what earlier runs placed today."""

@@ -19,7 +19,7 @@ _MINUTE_S = 60.0
 _HUNDRED = Decimal(100)
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A leg to be judged. `value` is rupees, None where no price is known.
 
     `last_price` is fresh, or None. `open_orders` is how many are not over, `orders` how many

@@ -17,14 +17,14 @@ _decode_order = msgspec.json.Decoder(Order).decode
 _decode_leg = msgspec.json.Decoder(Leg).decode
 
 
-class Existing(msgspec.Struct, frozen=True):
+class Existing(msgspec.Struct, frozen=True, gc=False):
     """The key was used before: which order it made, and the fingerprint of that request."""
 
     order_id: str
     fingerprint: bytes
 
 
-class LegEvent(msgspec.Struct, frozen=True, kw_only=True):
+class LegEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of a leg's history. `ms` is what the step took."""
 
     event: str

@@ -24,3 +24,25 @@ def test_memory_is_taken_and_given_back_after_the_allocator_was_set_up():
     )
 
     assert ("fine\n", "") == (done.stdout, done.stderr)
+
+
+STARTED = """
+import gc
+from gateway.memory import settle, start_without_collecting
+start_without_collecting()
+assert not gc.isenabled()
+made = [{} for _ in range(10)]
+settle()
+assert gc.isenabled()
+assert gc.get_freeze_count() > 10
+assert not any(each is made for each in gc.get_objects())
+print("fine")
+"""
+
+
+def test_what_a_start_made_is_looked_through_no_more():
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ("fine\n", "") == (done.stdout, done.stderr)

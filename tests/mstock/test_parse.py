@@ -404,9 +404,10 @@ def test_several_details_without_a_newest_are_a_bad_answer() -> None:
 
 
 def test_the_trade_book_is_needed_where_an_order_may_have_fills() -> None:
-    assert not parse.may_have_fills([row(status="Transit"), row(status="Rejected")])
-    assert parse.may_have_fills([row(status="Transit"), row(status="Cancelled")])
-    assert parse.may_have_fills([row(status="Some new word")])
+    assert not parse.may_have_fills(row(status="Transit"))
+    assert not parse.may_have_fills(row(status="Rejected"))
+    assert parse.may_have_fills(row(status="Cancelled"))
+    assert parse.may_have_fills(row(status="Some new word"))
 
 
 def test_a_refused_login_names_the_address_where_that_is_the_reason() -> None:

@@ -184,7 +184,7 @@ def test_a_leg_that_is_over_counts_for_what_it_did(
 
     assert ledger.day_quantity == counted
     assert ledger.day_value == Decimal(800) * counted
-    assert ledger.margin == Decimal(100) * counted
+    assert ledger.margin_since(0.0) == Decimal(100) * counted
 
 
 def test_what_a_restart_finds_account_by_account_counts_as_made_for_its_last_minute_only() -> None:
@@ -203,7 +203,7 @@ def test_a_struck_order_gives_its_room_back_but_was_still_made() -> None:
     ledger.strike(0)
     ledger.strike(0)
 
-    assert (ledger.day_quantity, ledger.day_value, ledger.margin) == (0, 0, 0)
+    assert (ledger.day_quantity, ledger.day_value, ledger.margin_since(0.0)) == (0, 0, 0)
     assert ledger.entered_since(940.0) == 1
     assert ledger.lookalike(candidate().look, 0.0) is None
     assert ledger.open == set()
@@ -214,7 +214,7 @@ def test_a_new_day_begins_with_nothing() -> None:
 
     ledger.turn_to(date(2026, 11, 24))
 
-    assert (ledger.day_quantity, ledger.values, ledger.margin) == (0, {}, 0)
+    assert (ledger.day_quantity, ledger.values, ledger.margin_since(0.0)) == (0, {}, 0)
 
 
 def test_margin_counts_what_was_not_certainly_at_the_broker_when_funds_were_read() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from adapters.sdk.errors import Denied, ReasonCode
 from adapters.sdk.transport import HttpRequest, OrderTransport
+from adapters.sdk.transport.answer import AnswerReader
 from tests.transport.certificates import Certificates
 from tests.transport.gates import RecordingGate
 from tests.transport.server import (
@@ -68,6 +70,21 @@ async def test_request_reaches_the_server_once_and_byte_for_byte(over: Over) -> 
         b'{"qty":1}' % server.port
     ] == server.requests
     assert len(server.requests[0]) == len(server.received)
+
+
+async def test_an_answer_is_freed_without_a_collection_of_cycles(over: Over) -> None:
+    server, transport = over(answering(OK, OK))
+    gc.collect()
+    gc.disable()
+    try:
+        await transport.send(READ)
+        await transport.send(READ)
+        left = [each for each in gc.get_objects() if isinstance(each, AnswerReader)]
+    finally:
+        gc.enable()
+    await transport.close()
+    assert 2 == len(server.requests)
+    assert [] == left
 
 
 async def test_host_name_is_verified_and_resolved(serve: Serve, certificates: Certificates) -> None:

@@ -101,6 +101,11 @@ class AnswerReader:
             body = decode_body(body, coding, self._max_body_bytes)
         return HttpResponse(self.status, headers, body)
 
+    def close(self) -> None:
+        """Let go of the parser, which holds this reader in turn: else only a collection of cyclic
+        garbage, minutes later, would free the body. Nothing can be fed any more."""
+        del self._parser
+
     def _ends_with_answer(self, data: bytes) -> bool:
         """Tell whether no blank line follows the answer; the parser would skip it silently."""
         if self._body and not self._is_chunked:

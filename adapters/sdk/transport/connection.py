@@ -230,6 +230,8 @@ class Connection(asyncio.Protocol):
     def _disarm(self) -> asyncio.Future[HttpResponse] | None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._reader is not None:
+            self._reader.close()
         answer = self._answer
         self._timer = self._reader = self._answer = None
         return answer
