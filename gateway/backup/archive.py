@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -92,7 +93,8 @@ def restore_backup(source: Path, data_dir: Path, accounts: Iterable[str] = ()) -
     """Unpack a backup into a data directory that has no journal. The caller holds its lock.
 
     Each of `accounts`, and each account that the journal knows, is at HALT_NEW afterwards until
-    its book was read: what was done since the backup is not in the journal.
+    its book was read: what was done since the backup is not in the journal. Where somebody had
+    engaged the kill switch for it, it stands until it is released.
 
     Raises: `BackupError`, `OSError`, `StoreError`.
     """
@@ -109,7 +111,7 @@ def restore_backup(source: Path, data_dir: Path, accounts: Iterable[str] = ()) -
         if problem is not None:
             raise BackupError(f"{source}: its journal {problem}")
         stopped = snapshot.known_accounts(folder / _JOURNAL) | set(accounts)
-        snapshot.engage(folder / _JOURNAL, [_row(manifest, account) for account in sorted(stopped)])
+        snapshot.engage(folder / _JOURNAL, sorted(stopped), partial(_stopped, manifest))
         for path in folder.rglob("*"):
             path.chmod(0o700 if path.is_dir() else 0o600)
             _sync(path)
@@ -175,9 +177,23 @@ def _checked(name: str) -> PurePosixPath:
     return path
 
 
-def _row(manifest: Manifest, account: str) -> KillRow:
+def _stopped(manifest: Manifest, account: str, standing: KillRow | None) -> KillRow | None:
+    """Halt an account until its book was read. What somebody had engaged ends by his word only."""
+    if standing is None:
+        return _row(_waiting(manifest, account))
+    try:
+        engaged = msgspec.json.decode(standing.data, type=Engagement)
+    except (msgspec.MsgspecError, TypeError):
+        return None  # a row that cannot be read stops everything when the gateway starts
+    if engaged.level.rank >= Level.HALT_NEW.rank:
+        return None
+    # Not one that ends by itself: reducing would end with it.
+    return _row(msgspec.structs.replace(engaged, level=Level.HALT_NEW))
+
+
+def _waiting(manifest: Manifest, account: str) -> Engagement:
     made = manifest.made_at.isoformat(timespec="seconds")
-    engagement = Engagement(
+    return Engagement(
         id="kill_" + secrets.token_hex(8),
         scope=Scope.ACCOUNT,
         target=account,
@@ -188,8 +204,12 @@ def _row(manifest: Manifest, account: str) -> KillRow:
         engaged_us=now_us(),
         actor={"client": "restore"},
     )
+
+
+def _row(engagement: Engagement) -> KillRow:
     data = msgspec.json.encode(engagement)
-    return KillRow(scope=engagement.scope, target=account, level=engagement.level, data=data)
+    target = engagement.target or ""
+    return KillRow(scope=engagement.scope, target=target, level=engagement.level, data=data)
 
 
 def _digest(path: Path) -> str:

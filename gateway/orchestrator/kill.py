@@ -255,7 +255,11 @@ class KillService:
     ) -> Engaged:
         began = time.perf_counter() if began is None else began
         standing = self.switch.at(scope, target)
-        if standing is not None and standing.level.rank > level.rank:
+        is_lower = standing is not None and standing.level.rank > level.rank
+        if standing is not None and standing.source == RESTORED and is_lower:
+            # That one ends by itself, and what is asked for now may not end with it.
+            level, is_lower = standing.level, False
+        if standing is not None and is_lower:
             engagement = standing
         else:
             engagement = Engagement(

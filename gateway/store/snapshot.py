@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import apsw
 import msgspec
 
-from gateway.store.kill import KillRow, put_kill
+from gateway.store.kill import KillRow, load_kills, put_kill
 from gateway.store.schema import SCHEMA_VERSION
 
 _TRIES = 100
@@ -95,18 +95,26 @@ def known_accounts(journal: Path) -> set[str]:
     return {account for (account,) in rows}
 
 
-def engage(journal: Path, rows: Iterable[KillRow]) -> None:
-    """Put engagements of the kill switch in, each unless one stands there that is harder."""
+def engage(
+    journal: Path,
+    accounts: Iterable[str],
+    decide: Callable[[str, KillRow | None], KillRow | None],
+) -> None:
+    """Put in what `decide` makes of each account and the engagement that stands there.
+
+    None leaves it as it is.
+    """
     connection = apsw.Connection(str(journal))
     try:
+        standing = {
+            target: KillRow(scope=scope, target=target, level=level, data=data)
+            for scope, target, level, data in load_kills(connection)
+            if scope == "account"
+        }
         with connection:
-            for row in rows:
-                found = connection.execute(
-                    "SELECT 1 FROM kill_switch WHERE scope=? AND target=?"
-                    " AND level NOT IN (?, 'REDUCE_ONLY')",
-                    (row.scope, row.target, row.level),
-                ).fetchone()
-                if found is None:
+            for account in accounts:
+                row = decide(account, standing.get(account))
+                if row is not None:
                     put_kill(connection, row)
     finally:
         connection.close()

@@ -131,6 +131,38 @@ async def test_a_level_that_an_operator_set_meanwhile_stays(folder):
         assert "mine" in refused.json["legs"][0]["reason"]["message"]
 
 
+@pytest.mark.parametrize("level", ["REDUCE_ONLY", "HALT_NEW"])
+async def test_what_an_operator_had_engaged_before_the_backup_outlasts_the_book(folder, level):
+    file = folder / "backup.tar"
+    stop = {"scope": "account", "target": "fyers-main", "level": level, "reason": "mine"}
+    async with Rig(folder / "data", brokers=("fyers",)) as rig:
+        assert (await rig.call("POST", "/v1/kill-switch/engage", stop)).status in (200, 202)
+        await asyncio.to_thread(make_backup, folder / "data", file)
+        await restored(rig, file, folder / "other")
+        await rig.masters_loaded()
+        await rig.gateway.orders._look_now(rig.gateway.accounts["fyers-main"])
+
+        refused = await rig.place("x", **FYERS)
+        assert "mine" in refused.json["legs"][0]["reason"]["message"]
+
+
+async def test_reducing_that_an_operator_asks_for_meanwhile_is_not_ended_by_the_book(folder):
+    file = folder / "backup.tar"
+    async with Rig(folder / "data", brokers=("fyers",)) as rig:
+        await asyncio.to_thread(make_backup, folder / "data", file)
+        rig.sims["fyers"].faults.add([NO_BOOK])
+        await restored(rig, file, folder / "other")
+        stop = {"scope": "account", "target": "fyers-main", "level": "REDUCE_ONLY"}
+        stop["reason"] = "mine"
+        assert (await rig.call("POST", "/v1/kill-switch/engage", stop)).status in (200, 202)
+        await rig.masters_loaded()
+        rig.sims["fyers"].faults.clear()
+        await rig.gateway.orders._look_now(rig.gateway.accounts["fyers-main"])
+
+        refused = await rig.place("x", **FYERS)
+        assert "mine" in refused.json["legs"][0]["reason"]["message"]
+
+
 async def test_without_a_session_an_account_stays_halted_also_after_a_restart(folder):
     file = folder / "backup.tar"
     async with Rig(folder / "data", brokers=("fyers",), log_in=False) as rig:
