@@ -95,12 +95,13 @@ from gateway.reload import Difference, Reloader
 from gateway.roster import Roster
 from gateway.secrets.sealing import Keyring
 from gateway.sessions import LoginPlan, SessionKeeper, SessionManager, SessionRules
-from gateway.store import Store, StoreBroken
+from gateway.store import DataDirUnusable, Store, StoreBroken
 from gateway.store.alerts import AlertQueue
 from gateway.store.candles import CandleStore
 from gateway.store.day import Page
 from gateway.store.figures import FigureStore
 from gateway.store.instruments import InstrumentStore
+from gateway.store.lock import why_unusable
 from gateway.version import program_version
 
 log = logging.getLogger(__name__)
@@ -578,8 +579,14 @@ def _policy(config: AccountSettings, plugin: AdapterPlugin) -> AccountPolicy:
 
 
 def data_dir_of(settings: Settings) -> Path:
-    """Make the data directory, and keep others out of it and of what it holds already."""
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the data directory, and keep others out of it and of what it holds already.
+
+    Raises `DataDirUnusable`.
+    """
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataDirUnusable(why_unusable(settings.data_dir, error)) from error
     _keep_private(settings.data_dir, 0o700)
     for path in settings.data_dir.glob("*.db*"):
         _keep_private(path, 0o600)

@@ -57,6 +57,8 @@ def make_backup(data_dir: Path, target: Path) -> Manifest:
         raise BackupError(f"{journal} does not exist: there is nothing to back up")
     if target.exists():
         raise BackupError(f"{target} exists; a backup never overwrites: name another file")
+    if not target.absolute().parent.is_dir():
+        raise BackupError(f"there is no folder {target.absolute().parent}: make it first")
     with tempfile.TemporaryDirectory(dir=target.absolute().parent, prefix=".backup-") as name:
         folder = Path(name)
         try:

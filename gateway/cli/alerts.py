@@ -98,7 +98,7 @@ def secret(
       brokergate alerts secret phone
       pass show mail | brokergate alerts secret owner --stdin
     """
-    with connected(target_of(config, url, key_file), offline=True) as api:
+    with connected(target_of(config, url, key_file), offline=True, makes_store=True) as api:
         receivers = ask(api, "GET", "/v1/alerts")["receivers"]
         kinds = {row["name"]: row["kind"] for row in receivers}
         given = _given(from_stdin, kinds.get(receiver))

@@ -16,7 +16,7 @@ from gateway.cli.configuration import load_setup, master_key_at_hand, master_key
 from gateway.cli.failure import Failure, told
 from gateway.cli.options import json_option, target_of, target_options
 from gateway.cli.output import print_json
-from gateway.cli.target import connected, lock_holder
+from gateway.cli.target import connected, lock_holder, no_journal
 
 if TYPE_CHECKING:
     from gateway.store.audit import Verdict
@@ -134,6 +134,8 @@ def _check_here(config: str | None, public_key: str | None, given: tuple[str, ..
     setup = load_setup(config)
     data_dir = setup.settings.data_dir
     holder = lock_holder(data_dir)
+    if not (data_dir / "journal.db").exists():
+        raise Failure(no_journal(data_dir))
     key = master_key_at_hand(setup.path)
     if key is None and holder is None:
         key = master_key_of(setup)
@@ -243,7 +245,7 @@ def _tell(verdict: Verdict, as_json: bool) -> None:
     words = f"The audit log is whole: {verdict.rows} rows"
     if verdict.first_seq is not None:
         words += f" ({verdict.first_seq} to {verdict.checked_to})"
-    words += f", {verdict.checkpoints} signed checkpoints"
+    words += f", {verdict.checkpoints} signed checkpoint{'' if verdict.checkpoints == 1 else 's'}"
     if verdict.hidden:
         words += f", {verdict.hidden} rows not shown"
     if verdict.anchors:

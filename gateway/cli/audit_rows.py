@@ -182,6 +182,8 @@ def _print_newest(api: Api, query: dict[str, str], count: int, as_json: bool) ->
     page = ask(api, "GET", "/v1/audit", query=wanted)
     for row in page["rows"] if count else ():
         _print(row, as_json)
+    if count and not page["rows"]:
+        click.echo("No such rows.", err=True)
     return int(page["next_after"])
 
 

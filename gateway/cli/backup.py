@@ -33,5 +33,6 @@ def command(file: Path, config: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "manifest": made})
     else:
-        click.echo(f"Wrote {file}: {len(made.files)} files, audit log up to row {made.audit_seq}.")
+        count = "1 file" if len(made.files) == 1 else f"{len(made.files)} files"
+        click.echo(f"Wrote {file}: {count}, audit log up to row {made.audit_seq}.")
         click.echo("Keep the master key elsewhere; without it this file opens nothing.", err=True)

@@ -128,7 +128,7 @@ class HttpApi:
         except ssl.SSLError as error:
             raise Failure(f"no secure connection to {self._where}: {_tls_words(error)}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise Failure(f"cannot reach the gateway at {self._where}: {error}") from error
+            raise Failure(_no_answer(self._where, error)) from error
         finally:
             connection.close()
 
@@ -164,6 +164,17 @@ def _context(tls: ClientTls) -> ssl.SSLContext:
 
 def _no_passphrase() -> str:
     raise ValueError("the key is encrypted with a passphrase; take it off with openssl pkey")
+
+
+def _no_answer(where: str, error: Exception) -> str:
+    """Say what is in the way; a socket that is not there, or is dead, is a stopped gateway."""
+    if where.startswith("unix:"):
+        path = where.removeprefix("unix:")
+        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            return f"no gateway answers at {path}; start it with `brokergate serve`"
+        if isinstance(error, PermissionError):
+            return f"{path} is another user's: run this as the user that runs the gateway"
+    return f"cannot reach the gateway at {where}: {getattr(error, 'strerror', None) or error}"
 
 
 def _tls_words(error: ssl.SSLError) -> str:

@@ -140,12 +140,19 @@ def find_master_key(
     BROKERGATE_MASTER_KEY_FILE: whatever is set explicitly goes before it. Raises `Failure`.
     """
     from gateway.secrets import MasterKeyError, load_master_key
-    from gateway.secrets.master_key import FILE_VARIABLE, KEY_VARIABLE
+    from gateway.secrets.master_key import FILE_VARIABLE, KEY_VARIABLE, MasterKeyMissing
 
     environ = dict(os.environ)
     if config is not None and not environ.get(FILE_VARIABLE) and not environ.get(KEY_VARIABLE):
         beside = config.absolute().parent / KEY_FILE
         if beside.is_file():
             environ[FILE_VARIABLE] = str(beside)
-    with told(MasterKeyError):
+    try:
         return load_master_key(environ, prompt=prompt)
+    except MasterKeyMissing as error:
+        beside = (config.absolute().parent if config is not None else Path.cwd()) / KEY_FILE
+        raise Failure(
+            f"{error}. `brokergate init` made one as {KEY_FILE}: put it back as {beside}"
+        ) from error
+    except MasterKeyError as error:
+        raise Failure(str(error)) from error

@@ -17,6 +17,7 @@ from gateway.cli.options import config_option, json_option
 from gateway.cli.output import print_json
 
 KEY_VARIABLE = "BROKERGATE_MASTER_KEY"
+UNUSABLE = "data directory out of reach"
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,8 +70,10 @@ def _print(findings: Findings) -> None:
         if check.fix:
             click.echo(f"      fix: {check.fix}")
     for adapter in findings.adapters:
-        hosts = ", ".join(dict.fromkeys(adapter.hosts.values()))
+        hosts = ", ".join(dict.fromkeys(adapter.hosts.values())) or "no host: nothing leaves"
         click.echo(f"note  adapter {adapter.broker}: {hosts}")
+    bad = sum(check.ok is False for check in findings.checks)
+    click.echo(f"{bad} to mend: the lines with BAD" if bad else "Nothing is wrong.")
 
 
 def _adapters() -> list[AdapterHosts]:
@@ -93,11 +96,15 @@ def _checks(config: str | None, *, offline: bool) -> Iterator[Check]:
     yield Check(
         name="configuration", ok=True, detail=f"{where}; accounts: {accounts or 'none yet'}"
     )
-    yield _data_dir(setup)
+    data_dir = _data_dir(setup)
+    yield data_dir
+    if data_dir.ok is False and data_dir.name == UNUSABLE:
+        return
     yield from file_checks(setup)
     yield disk_check(setup)
     yield from _running_and_key(setup)
     yield from tls_checks(setup.settings.server)
+    yield from _credentials(setup)
     yield from _receivers(setup)
     yield _masters(setup)
     if not offline:
@@ -105,7 +112,13 @@ def _checks(config: str | None, *, offline: bool) -> Iterator[Check]:
 
 
 def _data_dir(setup: Setup) -> Check:
+    from gateway.cli.target import lock_holder
+
     data_dir = setup.settings.data_dir
+    try:
+        lock_holder(data_dir)
+    except Failure as error:
+        return Check(name=UNUSABLE, ok=False, detail=error.message)
     if not data_dir.is_dir():
         detail = f"{data_dir} does not exist yet; `brokergate serve` makes it"
         return Check(name="data directory", ok=None, detail=detail)
@@ -143,6 +156,34 @@ def _running_and_key(setup: Setup) -> Iterator[Check]:
             )
             fix = "use a systemd credential, or BROKERGATE_MASTER_KEY_FILE with mode 0600"
             yield Check(name="key source", ok=None, detail=detail, fix=fix)
+
+
+def _credentials(setup: Setup) -> Iterator[Check]:
+    """Find accounts that no login can be tried for."""
+    from gateway.cli.client import ask
+    from gateway.cli.options import Target
+    from gateway.cli.target import connected
+
+    try:
+        with connected(Target(config=str(setup.path) if setup.path else None), offline=True) as api:
+            found = ask(api, "GET", "/v1/vault")["credentials"]
+    except Failure:
+        # What is in the way has a finding of its own: the key, or that nothing was made yet.
+        found = []
+    sealed = {row["account"]: row["fields"] for row in found}
+    for account in setup.settings.accounts:
+        fields = setup.plugins[account.broker].capabilities.credentials
+        lacking = [
+            field.name
+            for field in fields
+            if field.required and field.name not in sealed.get(account.id, [])
+        ]
+        if lacking:
+            detail = f"{account.id} has no {', '.join(lacking)} in the vault"
+            fix = f"brokergate vault set {account.id}"
+            yield Check(name="credentials", ok=None, detail=detail, fix=fix)
+        elif fields:
+            yield Check(name="credentials", ok=True, detail=f"{account.id}: sealed")
 
 
 def _receivers(setup: Setup) -> Iterator[Check]:

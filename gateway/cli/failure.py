@@ -24,4 +24,12 @@ def told(*expected: type[BaseException]) -> Iterator[None]:
     try:
         yield
     except expected as error:
-        raise Failure(str(error)) from error
+        raise Failure(_words(error)) from error
+
+
+def _words(error: BaseException) -> str:
+    """The system's own errors without their number: `FILE: No such file or directory`."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    words = error.strerror
+    return f"{error.filename}: {words}" if isinstance(error.filename, str) else words

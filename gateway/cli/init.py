@@ -129,11 +129,16 @@ def _unit(folder: Path) -> str:
 def _told(result: dict[str, Any], key_source: str, folder: Path) -> str:
     config = result["config"]
     here = "" if folder == Path.cwd() else f" --config {config}"
+    made = {
+        config: "the configuration: put your accounts in",
+        key_source: "the master key: back it up, away from the data",
+        result["data_dir"]: "journal and vault (mode 0700)",
+        result["unit"]: "a systemd unit",
+    }
+    width = max(map(len, made))
+    lines = "\n".join(f"  {path.ljust(width)}  {words}" for path, words in made.items())
     return f"""Made:
-  {config}    the configuration: put your accounts in
-  {key_source}    the master key: back it up, away from the data
-  {result["data_dir"]}    journal and vault (mode 0700)
-  {result["unit"]}    a systemd unit
+{lines}
 
 First API key (scope admin), shown this once:
   {result["api_key"]["key"]}
@@ -142,5 +147,4 @@ Next:
   1. Edit {CONFIG_FILE}: one entry per account.
   2. brokergate vault set ACCOUNT{here}
   3. brokergate serve{here}
-  4. brokergate login --all{here}
-"""
+  4. brokergate login --all{here}"""

@@ -95,7 +95,7 @@ def create(
         "expires_at": expires,
         "source_addresses": list(dict.fromkeys(sources)) or None,
     }
-    with connected(target_of(config, url, key_file), offline=True) as api:
+    with connected(target_of(config, url, key_file), offline=True, makes_store=True) as api:
         made = ask(api, "POST", "/v1/keys", wanted)
     if as_json:
         print_json({field: made[field] for field in ("id", "name", "scopes", "key")})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
+import re
 import sys
 import traceback
 from typing import NamedTuple
@@ -66,8 +68,24 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, entry.summary) for name, entry in _COMMANDS.items()])
 
 
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from gateway.version import program_version
+
+        click.echo(f"brokergate {program_version()}")
+        ctx.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", type=click.Path(), help="Configuration file, for every command.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Print the version.",
+)
 def cli(config: str | None) -> None:
     """One self-hosted process between trading scripts and Indian brokers.
 
@@ -84,13 +102,25 @@ def cli(config: str | None) -> None:
     """
 
 
+def _with_suggestion(error: click.UsageError) -> click.UsageError:
+    """Add what may have been meant to the words about a command that does not exist."""
+    group = error.ctx.command if error.ctx is not None else None
+    typed = re.fullmatch(r"No such command '(.*)'\.", error.message)
+    if typed is None or error.ctx is None or not isinstance(group, click.Group):
+        return error
+    known = group.list_commands(error.ctx)
+    near = difflib.get_close_matches(typed[1], known, n=3, cutoff=0.5)
+    more = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(known)}."
+    return click.UsageError(f"{error.message} {more}", error.ctx)
+
+
 def main() -> None:
     """Run a command. Exit status: 0 done, 1 failed, 2 wrong usage."""
     debug = bool(os.environ.get("BROKERGATE_DEBUG"))
     try:
         status = cli.main(prog_name="brokergate", standalone_mode=False)
     except click.UsageError as error:
-        error.show()
+        _with_suggestion(error).show()
         sys.exit(2)
     except click.ClickException as error:
         if debug:

@@ -23,7 +23,7 @@ from gateway.cli.failure import Failure, told
 from gateway.orders.problems import Problem
 from gateway.runtime import Gateway
 from gateway.secrets import Keyring, SealError
-from gateway.store import DataDirLock, DataDirLocked
+from gateway.store import DataDirLock, DataDirLocked, DataDirUnusable
 from gateway.store.schema import StoreError, StoreTooNew
 
 _REQUEST_ID = "offline"
@@ -59,7 +59,7 @@ def offline_api(setup: Setup) -> Iterator[OfflineApi]:
     Raises: `Failure` for whatever is in the way, a gateway that runs after all included.
     """
     with ExitStack() as stack:
-        with told(DataDirLocked):
+        with told(DataDirLocked, DataDirUnusable):
             stack.enter_context(DataDirLock(setup.settings.data_dir))
         runner = stack.enter_context(asyncio.Runner())
         keyring = Keyring(master_key_of(setup))

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from gateway.cli.failure import Failure
 from gateway.cli.options import json_option
+from gateway.cli.ports import is_port_free
 from gateway.cli.simulators import SimulatorInfo, on_stop_signals, running_simulator
 
 
@@ -39,6 +41,11 @@ def command(broker: str, port: int, host: str, options: tuple[str, ...], as_json
 async def _run(
     broker: str, options: dict[str, Any], host: str, port: int, *, as_json: bool
 ) -> None:
+    if port and not is_port_free(host, port):
+        # It would share the port with whatever listens there, and get some of its requests.
+        raise Failure(
+            f"cannot listen on {host}:{port}: another program has it; choose another --port"
+        )
     stop = asyncio.Event()
     on_stop_signals(stop.set)
     async with running_simulator(broker, options, host, port) as info:

@@ -52,10 +52,10 @@ def set_(
       pass show fyers | brokergate vault set fyers-main --stdin
     """
     given = _read_object() if from_stdin else None
-    if given is None and not sys.stdin.isatty():
-        raise Failure("there is no terminal to ask at; pipe one JSON object with --stdin")
-    with connected(target_of(config, url, key_file), offline=True) as api:
+    with connected(target_of(config, url, key_file), offline=True, makes_store=True) as api:
         broker = _broker_of(api, account)
+        if given is None and not sys.stdin.isatty():
+            raise Failure("there is no terminal to ask at; pipe one JSON object with --stdin")
         fields = given if given is not None else _ask_for(account, broker)
         ask(api, "PUT", f"/v1/accounts/{quote(account)}/credentials", {"fields": fields})
     if as_json:

@@ -45,7 +45,7 @@ class Document:
 
 def read_document(path: FilePath) -> Document:
     """Read a file. Never raises: what went wrong is in `mistakes`."""
-    document = Document(path.name)
+    document = Document(path.name or str(path))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -2,13 +2,14 @@
 
 from gateway.store.journal import Existing, LegEvent, OrderFilter, StaleLeg
 from gateway.store.kill import KillRow
-from gateway.store.lock import DataDirLock, DataDirLocked
+from gateway.store.lock import DataDirLock, DataDirLocked, DataDirUnusable
 from gateway.store.store import Store
 from gateway.store.writer import StoreBroken
 
 __all__ = [
     "DataDirLock",
     "DataDirLocked",
+    "DataDirUnusable",
     "Existing",
     "KillRow",
     "LegEvent",

@@ -172,7 +172,9 @@ class _Stage:
         progress.line()
         progress.line(curl_line(port, outcome.key))
         progress.line()
-        progress.line(f"Serving on http://{HOST}:{port} (/openapi.json). Ctrl-C ends the demo.")
+        at = f"http://{HOST}:{port}"
+        progress.line(f"Serving on {at}; every call is explained at {at}/docs")
+        progress.line("Ctrl-C ends the demo.")
 
 
 def _port(port: int) -> int:
