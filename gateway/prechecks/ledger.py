@@ -114,8 +114,8 @@ class Ledger:
     def keep(self, entry: Entry) -> None:
         """Have the entry of an order that is over and was counted: it can be found, no more."""
         self._entries[entry.tag] = entry
-        if entry.look is not None:
-            self._looks.setdefault(entry.look, {})[entry.tag] = None
+        if self._looks is not None:
+            self._note_look(self._looks, entry)
 
     def entry(self, tag: int) -> Entry | None:
         return self._entries.get(tag)
