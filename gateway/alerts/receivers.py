@@ -52,28 +52,32 @@ def vault_account(name: str) -> str:
 
 def make_receivers(settings: Alerts) -> dict[str, Receiver]:
     """Make every receiver that the settings name. Nothing is connected to."""
-    from gateway.alerts.email import Mailbox
-    from gateway.alerts.webhook import Webhook
-
     receivers: dict[str, Receiver] = {}
-    for hook in settings.webhooks:
-        receivers[hook.name] = Webhook(
-            hook.name,
-            hook.url,
-            rules=frozenset(map(Rule, hook.rules)),
-            ca_file=str(hook.ca_file) if hook.ca_file else None,
-            heads=hook.audit_heads,
-        )
-    for mail in settings.emails:
-        receivers[mail.name] = Mailbox(
-            mail.name,
-            mail.host,
-            mail.port or (465 if mail.security == "ssl" else 587),
-            security=mail.security,
-            username=mail.username,
-            sender=mail.sender,
-            to=mail.to,
-            rules=frozenset(map(Rule, mail.rules)),
-            ca_file=str(mail.ca_file) if mail.ca_file else None,
-        )
+    # Each kind is loaded where there is one: mail alone brings two dozen modules with it.
+    if settings.webhooks:
+        from gateway.alerts.webhook import Webhook
+
+        for hook in settings.webhooks:
+            receivers[hook.name] = Webhook(
+                hook.name,
+                hook.url,
+                rules=frozenset(map(Rule, hook.rules)),
+                ca_file=str(hook.ca_file) if hook.ca_file else None,
+                heads=hook.audit_heads,
+            )
+    if settings.emails:
+        from gateway.alerts.email import Mailbox
+
+        for mail in settings.emails:
+            receivers[mail.name] = Mailbox(
+                mail.name,
+                mail.host,
+                mail.port or (465 if mail.security == "ssl" else 587),
+                security=mail.security,
+                username=mail.username,
+                sender=mail.sender,
+                to=mail.to,
+                rules=frozenset(map(Rule, mail.rules)),
+                ca_file=str(mail.ca_file) if mail.ca_file else None,
+            )
     return receivers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any, get_args
@@ -209,6 +208,8 @@ def _fix_for_unknown_key(path: Path, brokers: Mapping[str, Capabilities]) -> str
     if path[0] == "accounts" and name in secret:
         return "Credentials never stand here: use `brokergate vault set`, and remove the line"
     known = _known_keys(path[:-1])
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1)
     meant = f"Did you mean `{close[0]}`? " if close else "Remove it; "
     return (
