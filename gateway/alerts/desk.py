@@ -98,11 +98,14 @@ class AlertDesk:
         """Take up what an earlier run left, and begin to follow."""
         if not self.receivers:
             return
-        self._queue = self._open_queue()
-        await self._queue.keep_only(self.receivers)
-        self._repeats.restore(await self._queue.told())
-        head = await self._store.last_audit_seq()
-        at = await self._queue.cursor()
+        self._queue = await asyncio.to_thread(self._open_queue)
+        head, at = await self._store.last_audit_seq(), None
+        try:
+            at = await self._queue.cursor()
+            self._repeats.restore(await self._queue.told())
+            await self._queue.keep_only(self.receivers)
+        except QueueBroken as error:
+            log.error("what an earlier run left of alerts cannot be taken up: %s", error)
         # A journal that was restored from a backup is shorter than it was.
         at = head if at is None or at > head else at
         await self._put([], at)

@@ -1,25 +1,22 @@
 """Alerts that wait to be told, and up to which row of the audit log they were made.
 
-A file of its own: the journal's writer, which orders wait for, never hears of alerts. A damaged
-file is put aside and begun anew, and where none can be written, memory serves: alerts must not
-keep a gateway from starting, and a full disk is what they are to tell of.
+A file of its own: the journal's writer, which orders wait for, never hears of alerts, and alerts
+must not keep a gateway from starting: a full disk is what they are to tell of.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 import msgspec
 
-log = logging.getLogger(__name__)
+from gateway.store.beside import SideFile
 
 T = TypeVar("T")
+_CACHE_KIB = 512
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS waiting (
@@ -63,12 +60,13 @@ class AlertQueue:
 
     def __init__(self, path: Path, *, most: int) -> None:
         self._most = most
-        self._connection = _open(path)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="alerts")
+        self._file = SideFile(
+            path, _TABLES, name="alerts", cache_kib=_CACHE_KIB, synchronous="FULL", checked=True
+        )
+        self._connection = self._file.connection
 
     def close(self) -> None:
-        self._pool.shutdown()
-        self._connection.close()
+        self._file.close()
 
     async def cursor(self) -> int | None:
         """The row of the audit log up to which alerts were made, None before the first."""
@@ -158,40 +156,6 @@ class AlertQueue:
 
     async def _run(self, work: Callable[[apsw.Connection], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._pool, work, self._connection
-            )
+            return await self._file.run(lambda: work(self._connection))
         except apsw.Error as error:
             raise QueueBroken(str(error)) from error
-
-
-def _open(path: Path) -> apsw.Connection:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        try:
-            return _prepared(str(path))
-        except (apsw.NotADBError, apsw.CorruptError) as error:
-            log.error("the queue of alerts is damaged and begun anew: %s", error)
-            path.replace(path.with_name(f"{path.name}.damaged"))
-            for suffix in ("-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-            path.touch(mode=0o600)
-            return _prepared(str(path))
-    except (apsw.Error, OSError) as error:
-        log.error("alerts are kept in memory only: %s", error)
-        return _prepared(":memory:")
-
-
-def _prepared(name: str) -> apsw.Connection:
-    connection = apsw.Connection(name)
-    try:
-        connection.set_busy_timeout(5000)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA cache_size=-512")
-        connection.execute(_TABLES)
-    except BaseException:
-        connection.close()
-        raise
-    return connection

@@ -1,16 +1,14 @@
 """Candles that are final, and which times were asked for, in a file of its own.
 
-It can always be fetched again: no place in a backup, a file that cannot be opened is begun anew,
-and one that cannot be read or written later is only no help. Times are microseconds since 1970;
+It can always be fetched again: no place in a backup, and a file that cannot be read or written is
+only no help. Times are microseconds since 1970;
 a range begins with its first and ends before its last.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +17,7 @@ import apsw
 
 from adapters.sdk.models import Candle
 from gateway.orders.times import ist, to_us
+from gateway.store.beside import SideFile
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +51,12 @@ class CandleStore:
     """`most` candles are kept; of more, the series that were not used for longest go first."""
 
     def __init__(self, path: Path, *, most: int = MOST_CANDLES) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._most = most
-        self._connection = _open(path)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="candles")
+        self._file = SideFile(path, _TABLES, name="candles", cache_kib=_CACHE_KIB)
+        self._connection = self._file.connection
 
     def close(self) -> None:
-        self._pool.shutdown()
-        self._connection.close()
+        self._file.close()
 
     async def load(self, series: Series, wanted: Range, used_us: int) -> list[Candle]:
         """Return the kept candles that begin in a range, oldest first."""
@@ -77,7 +74,7 @@ class CandleStore:
 
     async def _run(self, work: Callable[[], T], otherwise: T) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await self._file.run(work)
         except apsw.Error as error:
             log.warning("the cache of candles is of no use now: %s", error)
             return otherwise
@@ -196,26 +193,3 @@ def _row(key: int, candle: Candle) -> tuple[int | str | None, ...]:
         candle.volume,
         candle.open_interest,
     )
-
-
-def _open(path: Path) -> apsw.Connection:
-    try:
-        return _prepared(path)
-    except apsw.Error:
-        for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            name.unlink(missing_ok=True)
-        return _prepared(path)
-
-
-def _prepared(path: Path) -> apsw.Connection:
-    path.touch(mode=0o600)
-    connection = apsw.Connection(str(path))
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        connection.execute(_TABLES)
-    except apsw.Error:
-        connection.close()
-        raise
-    return connection

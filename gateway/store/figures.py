@@ -1,15 +1,12 @@
 """What each minute of a running gateway was like, in a file of its own.
 
-The orders' evidence is the journal. A file that cannot be opened is begun anew, and one that
-cannot be read or written later is only no help.
+The orders' evidence is the journal: a file that cannot be read or written is only no help.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +14,7 @@ import apsw
 import msgspec
 
 from gateway.kpi.minutes import MINUTE_US, Minute
+from gateway.store.beside import SideFile
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +32,11 @@ _decode = msgspec.json.Decoder(Minute).decode
 
 class FigureStore:
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._connection = _open(path)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="figures")
+        self._file = SideFile(path, _TABLE, name="figures", cache_kib=_CACHE_KIB)
+        self._connection = self._file.connection
 
     def close(self) -> None:
-        self._pool.shutdown()
-        self._connection.close()
+        self._file.close()
 
     async def add(self, minute: Minute) -> None:
         """Keep a minute, added to what is kept of it, and forget what is too old."""
@@ -56,7 +52,7 @@ class FigureStore:
 
     async def _run(self, work: Callable[[], T], otherwise: T) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await self._file.run(work)
         except (apsw.Error, msgspec.MsgspecError) as error:
             log.warning("the figures of the minutes are of no use now: %s", error)
             return otherwise
@@ -89,26 +85,3 @@ class FigureStore:
     def _first(self) -> int | None:
         oldest = self._connection.execute("SELECT data FROM minutes ORDER BY at LIMIT 1").fetchone()
         return _decode(oldest[0]).since_us if oldest else None
-
-
-def _open(path: Path) -> apsw.Connection:
-    try:
-        return _prepared(path)
-    except apsw.Error:
-        for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            name.unlink(missing_ok=True)
-        return _prepared(path)
-
-
-def _prepared(path: Path) -> apsw.Connection:
-    path.touch(mode=0o600)
-    connection = apsw.Connection(str(path))
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        connection.execute(_TABLE)
-    except apsw.Error:
-        connection.close()
-        raise
-    return connection

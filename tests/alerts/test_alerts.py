@@ -13,10 +13,12 @@ import pytest
 from gateway.alerts.alert import Rule, Severity, make_alert
 from gateway.alerts.receivers import vault_account
 from gateway.alerts.watch import Watch
+from gateway.orders.times import now_us
+from gateway.store import alerts as queue_file
+from gateway.store.alerts import AlertQueue, Waiting
 from gateway.store.audit import RowFilter
-from tests.alerts.receivers import HookServer, MailServer, closed_port, until
+from tests.alerts.receivers import HookServer, closed_port, until
 from tests.gateway.rig import Rig
-from tests.simulator.certificates import make_certificate
 
 SECRET = "a-secret-of-more-than-sixteen"
 HALT = {"scope": "global", "level": "HALT_NEW", "reason": "a test"}
@@ -40,6 +42,19 @@ async def seal(rig, name="hook", secret=SECRET):
 
 def retry_fast(rig):
     rig.gateway.alerts._first_retry_s = 0.02
+
+
+async def mail_settings(port, security, pem=None, username=None):
+    return {
+        "name": "owner",
+        "host": "127.0.0.1",
+        "port": port,
+        "security": security,
+        "username": username,
+        "sender": "gate@example.com",
+        "to": ["owner@example.com"],
+        "ca_file": pem,
+    }
 
 
 async def halt(rig):
@@ -295,6 +310,44 @@ async def test_a_damaged_queue_is_begun_anew(tmp_path):
         assert (tmp_path / "data" / "alerts.db.damaged").exists()
 
 
+@pytest.mark.parametrize("page", [2, 4])
+async def test_a_queue_with_a_damaged_page_is_begun_anew(tmp_path, page):
+    queue = AlertQueue(tmp_path / "data" / "alerts.db", most=10)
+    told = [queue_file.Told(f"subject {number}", now_us(), 0) for number in range(500)]
+    await queue.add([], told, 1, 0)
+    queue.close()
+    content = bytearray((tmp_path / "data" / "alerts.db").read_bytes())
+    content[page * 4096 : (page + 1) * 4096] = b"\xff" * 4096
+    (tmp_path / "data" / "alerts.db").write_bytes(content)
+    async with HookServer() as server, rig_with(tmp_path, hook(server.port)) as rig:
+        await seal(rig)
+        await halt(rig)
+
+        assert await until(lambda: server.of("kill_switch"))
+        assert (tmp_path / "data" / "alerts.db.damaged").exists()
+
+
+async def test_a_queue_that_takes_no_writes_keeps_no_gateway_from_starting(tmp_path):
+    queue = AlertQueue(tmp_path / "data" / "alerts.db", most=10)
+    await queue.add([Waiting(0, "gone", "alr_1", now_us(), 0, 0, b"{}")], [], 1, 0)
+    queue.close()
+
+    def open_queue(*given, **named):
+        queue = AlertQueue(*given, **named)
+        queue._connection.execute("PRAGMA query_only=1")
+        return queue
+
+    async with HookServer() as server:
+        rig = rig_with(tmp_path, hook(server.port))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("gateway.runtime.AlertQueue", open_queue)
+            async with rig:
+                await seal(rig)
+                await halt(rig)
+
+                assert await until(lambda: server.of("kill_switch"))
+
+
 async def test_the_audit_head_goes_to_who_asked_for_it(tmp_path):
     async with (
         HookServer() as server,
@@ -425,68 +478,6 @@ async def test_a_leg_in_doubt_for_long_is_told(tmp_path):
         assert [] == patient.alerts
         [alert] = told.alerts
         assert (Rule.UNRESOLVED_LEG, "fyers-main") == (alert.rule, alert.account)
-
-
-async def mail_settings(port, security, pem=None, username=None):
-    return {
-        "name": "owner",
-        "host": "127.0.0.1",
-        "port": port,
-        "security": security,
-        "username": username,
-        "sender": "gate@example.com",
-        "to": ["owner@example.com"],
-        "ca_file": pem,
-    }
-
-
-async def test_mail_goes_out_over_starttls_with_the_sealed_password(tmp_path):
-    server_side, _ = make_certificate(tmp_path)
-    async with MailServer(server_side, "the password") as server:
-        mail = await mail_settings(server.port, "starttls", tmp_path / "server.pem", "gate")
-        async with rig_with(tmp_path, emails=[mail]) as rig:
-            await seal(rig, "owner", "the password")
-            rig.gateway.alerts.tell(
-                make_alert(Rule.DISK, Severity.CRITICAL, "full\r\nBcc: x@example.com", "disk")
-            )
-            await until(lambda: server.messages)
-
-            assert [True] == server.was_encrypted
-            text = server.messages[0].decode()
-            assert "Subject: [brokergate] CRITICAL disk: full Bcc:" in text
-            assert "the password" not in text
-
-
-async def test_mail_that_cannot_be_encrypted_is_not_sent(tmp_path):
-    async with MailServer() as server:
-        mail = await mail_settings(server.port, "starttls")
-        async with rig_with(tmp_path, emails=[mail]) as rig:
-            reply = await rig.call("POST", "/v1/alerts/test", {"receiver": "owner"})
-
-            assert not reply.json["ok"]
-            assert [] == server.messages
-
-
-async def test_a_refused_password_is_not_repeated_in_the_error(tmp_path):
-    server_side, _ = make_certificate(tmp_path)
-    async with MailServer(server_side, "right") as server:
-        mail = await mail_settings(server.port, "starttls", tmp_path / "server.pem", "gate")
-        async with rig_with(tmp_path, emails=[mail]) as rig:
-            await seal(rig, "owner", "wrong-password")
-            reply = await rig.call("POST", "/v1/alerts/test", {})
-
-            assert "SMTP 535" in reply.json["results"][0]["error"]
-            assert b"wrong-password" not in reply.content
-
-
-async def test_an_untrusted_certificate_is_refused(tmp_path):
-    server_side, _ = make_certificate(tmp_path)
-    async with HookServer(tls=server_side) as server:
-        receiver = {"name": "hook", "url": f"https://127.0.0.1:{server.port}/"}
-        async with rig_with(tmp_path, receiver) as rig:
-            await seal(rig)
-            assert not (await rig.call("POST", "/v1/alerts/test", {})).json["ok"]
-            assert [] == server.got
 
 
 @pytest.mark.parametrize(

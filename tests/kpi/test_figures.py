@@ -193,6 +193,36 @@ async def test_a_file_that_is_no_database_is_begun_anew(tmp_path: Path) -> None:
         assert 1 == len(await store.between(0, BEGIN + MINUTE_US))
     finally:
         store.close()
+    assert (tmp_path / "figures.db.damaged").exists()
+
+
+async def test_a_file_that_cannot_be_opened_is_left_alone_and_memory_serves(tmp_path: Path) -> None:
+    (tmp_path / "figures.db").mkdir()
+    store = FigureStore(tmp_path / "figures.db")
+    try:
+        await store.add(minute(0, up=60))
+        assert 1 == len(await store.between(0, BEGIN + MINUTE_US))
+    finally:
+        store.close()
+    assert (tmp_path / "figures.db").is_dir()
+
+
+async def test_a_file_that_takes_no_writes_is_not_thrown_away(tmp_path: Path) -> None:
+    store = FigureStore(tmp_path / "figures.db")
+    await store.add(minute(0, up=60))
+    store.close()
+    holder = apsw.Connection(str(tmp_path / "figures.db"))
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    holder.execute("PRAGMA journal_mode=DELETE")
+    holder.execute("BEGIN EXCLUSIVE")
+    before = (tmp_path / "figures.db").stat().st_ino
+    store = FigureStore(tmp_path / "figures.db")
+    try:
+        await store.add(minute(1, up=60))
+    finally:
+        store.close()
+        holder.close()
+    assert before == (tmp_path / "figures.db").stat().st_ino
 
 
 def test_a_time_is_found_among_the_rows_by_halving(tmp_path: Path) -> None:
