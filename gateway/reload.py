@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 # What makes another account of it: other hosts, another login, another place to call from.
 _REPLACING = ("broker", "base_urls", "ca_file", "login", "source_address", "practice_cash")
-_FIXED = ("data_dir", "server", "logging", "instruments", "prechecks", "alerts", "session")
+_FIXED = ("data_dir", "server", "logging", "instruments", "prechecks", "alerts", "session", "audit")
 _SETTLE_S = 10.0
 
 
@@ -114,7 +114,8 @@ class Reloader:
     `read` reads the configuration anew, in a thread, and raises `Problem` for what is wrong with
     it; None where there is nothing to read. `make` makes an account that nothing knows yet and
     `prepare` brings it up to date; `apply` puts a difference into effect without an
-    await, and returns the writes that follow from it.
+    await, and returns the writes that follow from it. `audit` writes a row, `record` one that also
+    says what the new configuration changes.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Reloader:
         settled: Callable[[], Awaitable[None]],
         busy: Callable[[str], bool],
         audit: Callable[[dict[str, Any]], Awaitable[object]],
+        record: Callable[[Settings, dict[str, Any]], Awaitable[object]],
     ) -> None:
         self._read = read
         self._running = running
@@ -143,6 +145,7 @@ class Reloader:
         self._settled = settled
         self._busy = busy
         self._audit = audit
+        self._record = record
         self._one_at_a_time = asyncio.Lock()
 
     async def reload(self, actor: dict[str, Any]) -> Reloaded:
@@ -185,7 +188,8 @@ class Reloader:
                     await self._prepare(account)
                 self._assert_idle(leaving)
                 told = msgspec.to_builtins(difference.told)
-                await self._audit({"event": "reloaded", "actor": actor, **told})
+                row = {"event": "reloaded", "actor": actor, **told}
+                await self._record(difference.settings, row)
                 written = self._apply(difference, made)
         except BaseException:
             for account in leaving:

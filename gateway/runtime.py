@@ -60,6 +60,7 @@ from gateway.calendar.owner import CalendarFile
 from gateway.calls.journal import BreakerJournal, RecentCalls
 from gateway.config import Account as AccountSettings
 from gateway.config import Settings, adapter_context
+from gateway.configured import ConfigurationRecord
 from gateway.day import DayUse
 from gateway.events.feed import Feed
 from gateway.instruments import DailyRefresh, InstrumentService, is_stale
@@ -279,6 +280,7 @@ class Gateway:
         self.minutes = MinuteKeeper(
             self._figure_store, self.accounts, self._switch, lambda: self.tally.repeats
         )
+        self.configured = ConfigurationRecord(self.store, lambda: self.settings)
         self.reloader = Reloader(
             read=read_settings,
             running=lambda: self.settings,
@@ -291,6 +293,7 @@ class Gateway:
             settled=self.orders.settled,
             busy=self.closes.busy,
             audit=partial(self.store.audit, "config"),
+            record=self.configured.reloaded,
         )
         self._loaded: dict[str, list[Page]] = {}
         self._background: set[asyncio.Task[Any]] = set()
@@ -307,6 +310,7 @@ class Gateway:
         self._spawn(self._recent_calls.keep())
         unwritten = await self.store.merge_emergency()
         await self.kill.take_over(unwritten)
+        await self.configured.started()
         await self.day.restore()
         await self.orders.start(unwritten)
         self.kill.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 import msgspec
@@ -15,7 +16,9 @@ from gateway.api.routing import Answer, Call, Route
 from gateway.orders.problems import Problem
 from gateway.orders.times import ist
 from gateway.secrets.api_keys import Scope
-from gateway.store import Store
+from gateway.store import Store, StoreBroken
+
+log = logging.getLogger(__name__)
 
 _SHORTEST_SECRET = 16
 _LONGEST_SECRET = 1024
@@ -128,6 +131,17 @@ class AlertRoutes:
                 409, "no_receivers", "no alert receiver is configured: see docs/alerts.md"
             )
         results = await self._desk.test(names)
+        body = {
+            "event": "tested",
+            "actor": call.who.actor(),
+            "told": [result.receiver for result in results if result.ok],
+            "not_told": [result.receiver for result in results if not result.ok],
+        }
+        try:
+            await self._store.audit("alert", body)
+        except StoreBroken as error:
+            # Whether people can be told of it matters most just then.
+            log.error("a test of alerts could not be written to the journal: %s", error)
         return Answer(body=TestResults(all(result.ok for result in results), results))
 
     async def set_secret(self, call: Call) -> Answer:

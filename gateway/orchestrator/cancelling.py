@@ -162,7 +162,7 @@ class Canceller:
         while go_on() and looks_left:
             view = await self._look(account, run)
             legs = self._legs(account, selection)
-            await self._note_legs(account, selection, legs, run)
+            await self._note_legs(account, selection, legs, run, actor)
             # What the book does not show, or nobody can read, is cancelled by what is known of it.
             rows = [_row_of(leg) for leg in legs if _is_missing(leg, view)]
             if view is not None:
@@ -210,14 +210,20 @@ class Canceller:
         ]
 
     async def _note_legs(
-        self, account: Account, selection: Selection, legs: list[LiveLeg], run: CancelRun
+        self,
+        account: Account,
+        selection: Selection,
+        legs: list[LiveLeg],
+        run: CancelRun,
+        actor: dict[str, Any],
     ) -> None:
         """Ask for the end of each leg, and list those that no row of the book stands for."""
         for leg in legs:
             exists = leg.state in AT_BROKER | UNPROVEN or leg.on_wire is not None
             asked = leg.state in TERMINAL or leg.record.cancel_requested
             if (exists or selection.unsent) and not asked:
-                await leg.note("cancel_requested", cancel_requested=True)
+                details = {"actor": actor}
+                await leg.note("cancel_requested", details=details, cancel_requested=True)
             if leg.state not in AT_BROKER | TERMINAL and (exists or selection.unsent):
                 run.legs[leg.record.leg_id] = leg
                 run.orders.setdefault((account.id, leg.record.leg_id), _of_leg(leg))

@@ -315,3 +315,64 @@ async def test_unresolved_legs_of_a_known_account_are_followed_when_it_comes_bac
 
     assert account_settings == {}
     assert 1 == len(rig.gateway.accounts["fyers-main"].moving)
+
+
+async def test_a_configuration_edited_between_two_starts_leaves_one_row(rig):
+    assert [] == await config_rows(rig)
+    await rig.restart_gateway()
+    assert [] == await config_rows(rig)
+    rig._settings = {
+        "groups": {"all": {"fyers-main": 2}},
+        "risk": {"max_order_value": "5000.00"},
+        "prechecks": {"budget_ms": 200},
+    }
+
+    await rig.restart_gateway()
+    await rig.restart_gateway()
+
+    [row] = await config_rows(rig)
+    assert ("changed_between_starts", {"client": "gateway"}) == (row["event"], row["actor"])
+    assert [
+        ("groups.all.fyers-main", "1", "2"),
+        ("prechecks.budget_ms", 150, 200),
+        ("risk.max_order_value", None, "5000"),
+    ] == [(each["key"], each["before"], each["after"]) for each in row["changes"]]
+
+
+async def test_what_a_reload_took_is_not_told_again_at_the_next_start(rig):
+    write(rig, risk={"max_open_orders": 7}, prechecks={"budget_ms": 200})
+    assert ["prechecks.budget_ms"] == (await reload(rig)).json["needs_restart"]
+    [row] = await config_rows(rig)
+    assert [{"key": "risk.max_open_orders", "before": None, "after": 7}] == row["changes"]
+    rig._settings |= {"risk": {"max_open_orders": 7}, "prechecks": {"budget_ms": 200}}
+
+    await rig.restart_gateway()
+
+    assert ["prechecks.budget_ms"] == [
+        each["key"] for each in (await config_rows(rig))[-1]["changes"]
+    ]
+
+
+async def test_another_secret_in_a_webhooks_url_is_told_without_it(rig):
+    for secret in ("first-secret", "second-secret"):
+        url = f"http://127.0.0.1:9/{secret}?key={secret}"
+        rig._settings |= {"alerts": {"webhooks": [{"name": "chat", "url": url}]}}
+        await rig.restart_gateway()
+
+    shown = "http://127.0.0.1:9/..."
+    assert [{"key": "alerts.webhooks.chat.url", "before": shown, "after": shown}] == (
+        await config_rows(rig)
+    )[-1]["changes"]
+    await rig.stop_gateway()
+    try:
+        journal = b"".join(path.read_bytes() for path in rig.data_dir.glob("journal.db*"))
+    finally:
+        await rig.start_gateway()
+    assert b"-secret" not in journal
+
+
+async def test_how_the_audit_log_is_kept_needs_a_restart(rig):
+    write(rig, audit={"keep_days": 400})
+
+    assert ["audit.keep_days"] == (await reload(rig)).json["needs_restart"]
+    assert 1827 == rig.gateway.settings.audit.keep_days
