@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.alerts.alert import Rule, Severity, make_alert
-from tests.alerts.receivers import MailServer, until
+from tests.alerts.receivers import HookServer, MailServer, until
 from tests.alerts.test_alerts import mail_settings, rig_with, seal
 from tests.simulator.certificates import make_certificate
 
