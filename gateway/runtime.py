@@ -378,6 +378,7 @@ class Gateway:
                 instruments.by_broker,
                 lambda: self.orders.stopping,
                 self.fills,
+                lambda name: self.settings.account(name).limits.orders_per_second,
             ).routes(),
             *instruments.routes(),
             *LimitRoutes(self.limits, self.accounts, self.prechecks.ledger_of).routes(),

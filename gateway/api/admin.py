@@ -25,9 +25,14 @@ from gateway.store import Store
 
 
 class LimitsView(msgspec.Struct, kw_only=True):
-    """`paused_s`: how long the broker's own rate-limit answer still holds orders and reads back."""
+    """`orders_per_second` is kept to: the lower one of what the configuration asks for and of the
+    adapter's own figure. `paused_s`: how long the broker's own rate-limit answer still holds orders
+    and reads back.
+    """
 
     orders_per_second: int
+    orders_per_second_configured: int
+    orders_per_second_adapter: int
     paused_s: float
     windows: list[WindowView]
 
@@ -88,8 +93,11 @@ class AdminRoutes:
         masters: Masters,
         is_stopping: Callable[[], bool],
         fills: DayFills,
+        configured: Callable[[str], int],
     ) -> None:
+        """`configured`: the orders per second that the configuration asks for, by account."""
         self._fills = fills
+        self._configured = configured
         self._store = store
         self._accounts = accounts
         self._sessions = sessions
@@ -167,6 +175,8 @@ class AdminRoutes:
             },
             limits=LimitsView(
                 orders_per_second=account.policy.orders_per_second,
+                orders_per_second_configured=self._configured(account.id),
+                orders_per_second_adapter=account.plugin.capabilities.orders_per_second,
                 paused_s=round(account.calls.limits.pause.left_s(time.monotonic()), 3),
                 windows=account.calls.limits.views(),
             ),

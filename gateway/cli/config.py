@@ -34,13 +34,19 @@ class MistakeView(msgspec.Struct, kw_only=True):
     fix: str
 
 
+class AdviceView(msgspec.Struct, kw_only=True):
+    key: str
+    advice: str
+
+
 class Checked(msgspec.Struct, kw_only=True):
-    """`file` None: everything came from the environment."""
+    """`file` None: everything came from the environment. `advice`: what is usable, but no use."""
 
     ok: bool
     file: str | None
     accounts: list[str]
     mistakes: list[MistakeView]
+    advice: list[AdviceView] = []
 
 
 @click.group("config")
@@ -67,12 +73,17 @@ def check(config: str | None, as_json: bool) -> None:
       brokergate config check --config /etc/brokergate/brokergate.yaml
     """
     from gateway.config import ConfigError, load_settings
+    from gateway.config.advice import find_advice
 
     path = find_config(config)
     checked = Checked(ok=True, file=str(path) if path else None, accounts=[], mistakes=[])
     text = ""
     try:
-        settings = load_settings(path, _brokers())
+        brokers = _brokers()
+        settings = load_settings(path, brokers)
+        checked.advice = [
+            AdviceView(key=key, advice=words) for key, words in find_advice(settings, brokers)
+        ]
         checked.accounts = [account.id for account in settings.accounts]
         checked.mistakes = list(_certificates(settings.server, checked.file or "the environment"))
         checked.ok = not checked.mistakes
@@ -93,6 +104,8 @@ def check(config: str | None, as_json: bool) -> None:
         print_json(checked)
     elif checked.ok:
         accounts = ", ".join(checked.accounts) or "none yet"
+        for each in checked.advice:
+            click.echo(f"note: {each.key}: {each.advice}", err=True)
         click.echo(f"OK: {checked.file or 'the environment'}; accounts: {accounts}")
     else:
         click.echo(text)

@@ -37,6 +37,18 @@ def test_a_good_configuration_is_ok_and_nothing_is_made(program: Program) -> Non
     ).items()
 
 
+def test_a_pace_that_the_adapter_caps_is_told_with_its_source(program: Program) -> None:
+    write(program, GOOD.replace("broker: fyers", "broker: fyers, limits: {orders_per_second: 10}"))
+
+    done = program.run("config", "check")
+
+    assert (0, True) == (done.returncode, done.stdout.startswith("OK"))
+    for words in ("accounts[0].limits.orders_per_second", "10 is asked for, 8 is kept to", "fyers"):
+        assert words in done.stderr
+    [told] = program.json("config", "check")["advice"]
+    assert "accounts[0].limits.orders_per_second" == told["key"]
+
+
 def test_every_mistake_is_told_with_its_line_and_what_to_do(program: Program) -> None:
     write(program, BAD)
 

@@ -38,3 +38,17 @@ async def test_the_last_error_is_told_in_the_brokers_words(tmp_path: Path) -> No
 
         assert words
         assert ("place", words) == (error["call"], error["text"])
+
+
+async def test_a_pace_that_the_adapter_caps_is_shown_with_both_figures(tmp_path: Path) -> None:
+    asked = {"limits": {"orders_per_second": 10}}
+    async with Rig(
+        tmp_path / "data", brokers=("fyers",), account_settings=asked, log_in=False
+    ) as rig:
+        limits = (await account(rig))["limits"]
+
+    assert {
+        "orders_per_second": 8,
+        "orders_per_second_configured": 10,
+        "orders_per_second_adapter": 8,
+    }.items() <= limits.items()
