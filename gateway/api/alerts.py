@@ -124,7 +124,8 @@ class AlertRoutes:
         call.assert_all_accounts("who is told of alerts")
         request: TestRequest = call.decode(_decode_test)
         if request.receiver is not None and request.receiver not in self._desk.receivers:
-            raise wrong_field("receiver", f"{request.receiver!r} is not one of {self._known()}")
+            message = f"{request.receiver!r} is not configured; there are: {self._known()}"
+            raise wrong_field("receiver", message)
         names = [request.receiver] if request.receiver else list(self._desk.receivers)
         if not names:
             raise Problem(

@@ -20,6 +20,7 @@ from gateway.orchestrator.cancelling import (
     Selection,
 )
 from gateway.orchestrator.live import LiveLeg
+from gateway.orders.margins import AccountNames
 from gateway.orders.problems import Problem
 from gateway.orders.request import FieldError, Name, instrument_problems
 from gateway.secrets.api_keys import Scope
@@ -38,7 +39,7 @@ class Include(StrEnum):
 class CancelAllRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What is left out narrows nothing. Orders placed elsewhere belong to no strategy."""
 
-    accounts: tuple[str, ...] | None = None
+    accounts: AccountNames | None = None
     instrument: str | None = None
     strategy: Name | None = None
     include: Include = Include.OURS
@@ -207,12 +208,18 @@ class CancelRoutes:
                 if member in self._accounts and call.who.allows(member)
             ]
             if not known or len(known) < len(members):
-                errors.append(FieldError(f"accounts[{index}]", f"{name!r} is not known"))
+                message = f"{name!r} is not known; known are {self._known(call)}"
+                errors.append(FieldError(f"accounts[{index}]", message))
             found.update({account.id: account for account in known})
         if errors:
             text = "; ".join(f"{error.field} {error.message}" for error in errors)
             raise Problem(422, "invalid_request", text, errors=errors)
         return list(found.values())
+
+    def _known(self, call: Call) -> str:
+        allowed = {name for name in self._accounts if call.who.allows(name)}
+        groups = [f"@{name}" for name, of in self._groups.items() if set(of) <= allowed]
+        return ", ".join(sorted(allowed) + groups) or "none"
 
     def _spawn(self, work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
         task = asyncio.get_running_loop().create_task(work)

@@ -276,7 +276,9 @@ def _filter_of(call: Call) -> OrderFilter:
     states = frozenset(filter(None, query.get("state", "").split(",")))
     unknown = states - frozenset(LegState)
     if unknown:
-        errors.append(FieldError("state", f"knows no {', '.join(sorted(unknown))}"))
+        states_known = ", ".join(LegState)
+        message = f"has no {', '.join(sorted(unknown))}; there are {states_known}"
+        errors.append(FieldError("state", message))
     is_open = {"true": True, "false": False, None: None}.get(query.get("open"), "bad")
     if is_open == "bad":
         errors.append(FieldError("open", "must be true or false"))

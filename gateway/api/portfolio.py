@@ -163,6 +163,8 @@ class PortfolioRoutes:
             errors = list(dict.fromkeys(errors))
             text = "; ".join(f"{error.field} {error.message}" for error in errors)
             raise Problem(422, "invalid_request", text, errors=errors)
+        # Those of the request that no order uses, since each names its own, were not looked at.
+        self._reads.assert_known(call, request.accounts or ())
         return asked
 
 

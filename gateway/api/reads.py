@@ -85,6 +85,11 @@ class AccountReads:
             raise invalid("accounts", "names no account")
         return list(found.values())
 
+    def assert_known(self, call: Call, names: Iterable[str]) -> None:
+        """Raise `Problem` for an account or @group that the key does not know."""
+        for name in names:
+            self._members(name, call)
+
     def _members(self, name: str, call: Call) -> Iterable[str]:
         group = self._groups.get(name[1:]) if name.startswith("@") else None
         members = list(group) if group is not None else [name]

@@ -34,6 +34,8 @@ def in_words(message: str) -> str:
     """Say a decoder's message so that it can follow a field's name."""
     if message == _NAME:
         return "may have letters, digits and . _ : - only"
+    if message == "Invalid RFC3339 encoded datetime":
+        return "must be a time with its offset, such as 2026-12-31T15:30:00+05:30"
     if message == "Invalid decimal string":
         return 'must be a number in digits, such as "812.50"'
     if found := _BOUND.fullmatch(message):
@@ -49,7 +51,10 @@ def in_words(message: str) -> str:
     if found := _TYPE.fullmatch(message):
         kinds = [_KINDS.get(kind.strip(), kind.strip()) for kind in found[1].split("|")]
         wanted = " or ".join(dict.fromkeys(kinds))
-        return f"must be {wanted}, not {_KINDS.get(found[2], found[2])}"
+        got = _KINDS.get(found[2], found[2])
+        if found[2] == "float" and "a whole number" in kinds:
+            got = "one with a decimal point"
+        return f"must be {wanted}, not {got}"
     return message[:1].lower() + message[1:]
 
 

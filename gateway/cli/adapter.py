@@ -22,7 +22,7 @@ def command() -> None:
     """
 
 
-@command.command("new")
+@command.command("new", short_help="Make a package for another broker, with failing tests.")
 @click.argument("name")
 @click.option(
     "--folder",
@@ -66,7 +66,9 @@ def new(name: str, folder: Path | None) -> None:
     )
 
 
-@command.command("capabilities")
+@command.command(
+    "capabilities", short_help="Print what the adapters support, lack or have not proven."
+)
 def capabilities() -> None:
     """Print what every installed adapter supports, lacks or has not proven, as Markdown.
 
@@ -80,7 +82,7 @@ def capabilities() -> None:
     click.echo(render(load_plugins().values()), nl=False)
 
 
-@command.command("errors")
+@command.command("errors", short_help="Print what each broker's codes and texts mean.")
 def errors() -> None:
     """Print what each broker's codes and texts mean, and what they prove, as Markdown.
 

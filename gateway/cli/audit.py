@@ -102,7 +102,9 @@ def public_key(pem: bool, config: str | None, url: str | None, key_file: str | N
     click.echo(public_pem(found) if pem else found, nl=not pem)
 
 
-@command.command("checkpoint")
+@command.command(
+    "checkpoint", short_help="Sign the log as it stands; print what to note elsewhere."
+)
 @target_options
 @json_option
 def checkpoint(config: str | None, url: str | None, key_file: str | None, as_json: bool) -> None:

@@ -59,7 +59,7 @@ def command() -> None:
     """
 
 
-@command.command("check")
+@command.command("check", short_help="Say every mistake in the configuration, with line and fix.")
 @config_option
 @json_option
 def check(config: str | None, as_json: bool) -> None:
@@ -113,7 +113,9 @@ def check(config: str | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@command.command("reload")
+@command.command(
+    "reload", short_help="Have the running gateway take accounts, groups, limits anew."
+)
 @target_options
 @json_option
 def reload(config: str | None, url: str | None, key_file: str | None, as_json: bool) -> None:

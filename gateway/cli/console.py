@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ import click
 
 from gateway.cli.client import remote_api
 from gateway.cli.configuration import load_setup
+from gateway.cli.failure import Failure
 from gateway.cli.options import target_of, target_options
 from gateway.cli.ports import CONTROL_SOCKET
 from gateway.cli.program import console_command
@@ -40,6 +42,11 @@ def command(
       brokergate console --url https://gate.lan:8080 --key-file ~/.config/brokergate/operate.key
     """
     target = target_of(config, url, key_file)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Failure(
+            "the console needs a terminal; over SSH: ssh -t HOST brokergate console."
+            " For a script: brokergate orders, positions, funds, each with --json"
+        )
     words = ["--theme", theme]
     tls = target.tls
     for name, value in (

@@ -26,7 +26,7 @@ def command() -> None:
     """
 
 
-@command.command("refresh")
+@command.command("refresh", short_help="Fetch the masters again, of all brokers or of those named.")
 @click.argument("brokers", nargs=-1, metavar="[BROKER]...")
 @click.option("--accept-fewer", is_flag=True, help="Also a master that lost many of its rows.")
 @target_options

@@ -35,7 +35,7 @@ def command() -> None:
     """
 
 
-@command.command("engage")
+@command.command("engage", short_help="Stop new orders now; with --level also cancel or close.")
 @click.option(
     "--level",
     type=click.Choice(_LEVELS, case_sensitive=False),

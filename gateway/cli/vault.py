@@ -31,7 +31,7 @@ def command() -> None:
     """
 
 
-@command.command("set")
+@command.command("set", short_help="Ask for an account's broker credentials and seal them.")
 @click.argument("account")
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read one JSON object of fields instead.")
 @target_options
@@ -65,7 +65,7 @@ def set_(
         click.echo(f"Next: brokergate login {account} (while `brokergate serve` runs)", err=True)
 
 
-@command.command("list")
+@command.command("list", short_help="List which credentials are sealed, never a value.")
 @target_options
 @json_option
 def list_(config: str | None, url: str | None, key_file: str | None, as_json: bool) -> None:

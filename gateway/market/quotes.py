@@ -127,6 +127,7 @@ async def listing(find: Find, account: Account, instrument: str) -> Instrument |
     if contract is None:
         return Reason(
             code=ReasonCode.INSTRUMENT_UNKNOWN,
-            message=f"{instrument} is not in the instrument master of {account.broker}",
+            message=f"{instrument} is not in the instrument master of {account.broker}; ids look"
+            " like NSE:SBIN, and GET /v1/instruments finds them",
         )
     return contract

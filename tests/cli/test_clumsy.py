@@ -12,7 +12,9 @@ from gateway.cli.failure import Failure
 from gateway.store import DataDirLock, DataDirUnusable
 from gateway.store.lock import why_unusable
 from tests.cli.conftest import Program, read_until
+from tui.link.http import Unreachable, Where, call
 
+GROUPS = ["config", "vault", "tls", "keys", "alerts", "kill", "instruments", "audit", "adapter"]
 READS = ["orders", "keys list", "vault list", "kpi", "audit tail", "audit verify", "kill status"]
 
 
@@ -165,3 +167,24 @@ def test_doctor_names_accounts_without_credentials(program: Program) -> None:
     assert "fix: brokergate vault set fyers-main" in before
     assert "fyers-main: sealed" in after
     assert "paper-main" not in after.partition("credentials")[2]
+
+
+def test_console_without_a_terminal_says_so_and_what_to_use(home: Program) -> None:
+    done = home.run("console")
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "needs a terminal" in done.stderr
+    assert "brokergate orders" in done.stderr
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_groups_list_their_commands_in_whole_sentences(program: Program, group: str) -> None:
+    listed = program.run(group, "--help").stdout.partition("Commands:")[2]
+
+    assert listed.strip()
+    assert "..." not in listed
+
+
+async def test_console_says_what_to_do_where_nothing_listens(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match="is `brokergate serve` running"):
+        await call(Where(socket=f"{tmp_path}/control.sock"), "GET", "/livez")

@@ -36,6 +36,37 @@ async def test_the_list_of_orders_refuses_a_filter_that_cannot_be_meant(
     assert [error["field"] for error in reply.json["errors"]] == [field]
 
 
+@pytest.mark.parametrize(
+    ("accounts", "words"),
+    [([], "accounts must not be empty"), (["nope"], "known are fyers-main")],
+)
+async def test_cancel_all_refuses_accounts_that_cannot_be_meant(
+    one: Rig, accounts: list[str], words: str
+) -> None:
+    """An empty list would be "nothing to cancel" to a program that lost its accounts."""
+    reply = await one.call("POST", "/v1/orders/cancel-all", {"accounts": accounts})
+
+    assert (reply.status, reply.json["code"]) == (422, "invalid_request")
+    assert words in reply.json["detail"]
+
+
+async def test_margins_refuses_an_account_that_no_order_uses(one: Rig) -> None:
+    order = {**ORDER, "accounts": ["fyers-main"], "quantity": 1}
+
+    reply = await one.call("POST", "/v1/margins", {"orders": [order], "accounts": ["nope"]})
+
+    assert (reply.status, reply.json["errors"][0]["field"]) == (422, "accounts")
+    assert "'nope' is not known" in reply.json["detail"]
+
+
+async def test_a_state_that_there_is_not_is_told_with_those_that_there_are(one: Rig) -> None:
+    reply = await one.call("GET", "/v1/orders?state=OPEN,CLOSED")
+
+    assert (reply.status, reply.json["errors"][0]["field"]) == (422, "state")
+    assert "state has no CLOSED; there are " in reply.json["detail"]
+    assert "NEEDS_OPERATOR" in reply.json["detail"]
+
+
 async def test_a_baskets_orders_are_found_by_its_key(one: Rig) -> None:
     order = {**ORDER, "accounts": ["fyers-main"], "quantity": 1}
     basket = {"orders": [order, {**order, "quantity": 2}]}

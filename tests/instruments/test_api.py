@@ -99,6 +99,8 @@ async def test_a_wrong_parameter_is_named(hdfc, path, field):
         ("NIFTY", "NSE:NIFTY 50"),
         ("NSE:NIFTY50", "NSE:NIFTY 50"),
         ("NFO:SBIN", "NSE:SBIN"),
+        ("NSE:SBINN", "NSE:SBIN"),
+        ("NSE:INFYS", "NSE:INFY"),
     ],
 )
 async def test_another_spelling_is_answered_with_what_may_be_meant(hdfc, written, meant):

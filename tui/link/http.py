@@ -125,7 +125,16 @@ async def _connected(where: Where) -> tuple[asyncio.StreamReader, asyncio.Stream
     except TimeoutError as error:
         raise Unreachable(f"no connection within {_CONNECT_S:.0f} s") from error
     except (OSError, ssl.SSLError) as error:
-        raise Unreachable(str(error)) from error
+        raise Unreachable(_why(error)) from error
+
+
+def _why(error: OSError) -> str:
+    """Say what a person can do about it, where that is plain."""
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        return "nothing listens there; is `brokergate serve` running?"
+    if isinstance(error, PermissionError):
+        return "its socket is another user's; run the console as the gateway's user"
+    return error.strerror or str(error)
 
 
 def _head(where: Where, method: str, target: str, length: int, headers: Mapping[str, str]) -> bytes:
