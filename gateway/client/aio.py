@@ -10,11 +10,12 @@ from decimal import Decimal
 from typing import Any, TypeVar, Unpack
 
 from gateway.client import books, calls, models, operating, steps
+from gateway.client.base import Base
 from gateway.client.books import Read
-from gateway.client.calls import OrderFields, Price, Repeat, Request
+from gateway.client.calls import OrderFields, Price, Request
 from gateway.client.event import Event, Parser
 from gateway.client.models import Basket, Closed, ModifiedOrder, Order
-from gateway.client.steps import Policy, Reply, Send, Steps
+from gateway.client.steps import Reply, Send, Steps
 from gateway.client.streaming import Pauses, event_request, refused
 from gateway.client.wire import AsyncWire, Place
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 __all__ = ["AsyncClient"]
 
 
-class AsyncClient:
+class AsyncClient(Base):
     """A gateway, called with an API key, for the event loop that it was made in.
 
     Every call raises one of `GatewayError`'s four kinds, which say what to do next
@@ -31,30 +32,8 @@ class AsyncClient:
     `ca` and `certificate` are for TLS, see `Place`. `policy` says how long to repeat and wait.
     """
 
-    def __init__(
-        self,
-        url: str,
-        key: str,
-        *,
-        policy: Policy | None = None,
-        ca: str | None = None,
-        certificate: tuple[str, str] | None = None,
-    ) -> None:
-        self._set_up(Place(url, key, ca=ca, certificate=certificate), policy)
-
-    def _set_up(self, place: Place, policy: Policy | None) -> None:
-        self._place = place
-        self._policy = policy or Policy()
+    def _connect(self, place: Place) -> None:
         self._wire = AsyncWire(place)
-
-    @classmethod
-    def from_environment(cls, policy: Policy | None = None) -> AsyncClient:
-        """Read BROKERGATE_URL (http://127.0.0.1:8080), and BROKERGATE_KEY or BROKERGATE_KEY_FILE;
-        BROKERGATE_CA_FILE for a certificate that the system does not know.
-        """
-        made = cls.__new__(cls)
-        made._set_up(Place.from_environment(), policy)
-        return made
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -65,9 +44,6 @@ class AsyncClient:
     async def close(self) -> None:
         """Close the connections. Orders go on."""
         await self._wire.close()
-
-    def __repr__(self) -> str:
-        return f"AsyncClient({self._place.url!r})"
 
     async def place(
         self, *, key: str | None = None, wait_s: float | None = None, **order: Unpack[OrderFields]
@@ -121,16 +97,7 @@ class AsyncClient:
                 "to": until,
             }
         )
-        found: list[Order] = []
-        cursor: str | None = None
-        while len(found) < limit:
-            size = str(min(limit - len(found), 500))
-            page = await self._send(calls.orders(**query, limit=size, cursor=cursor))
-            found += page.orders
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-        return found
+        return await self._run(steps.paging(query, limit, self._policy, time.monotonic))
 
     async def history(self, order_id: str) -> models.History:
         """Return every transition, attempt and word of the broker, oldest first."""
@@ -153,8 +120,6 @@ class AsyncClient:
             LookFirst: it may be applied; read the order.
             FixRequest: no leg was changed.
         """
-        for name, value in (("price", price), ("trigger_price", trigger_price)):
-            calls.assert_exact(name, value)
         request = calls.modify(
             order_id,
             account,
@@ -297,17 +262,7 @@ class AsyncClient:
         account: str | None = None,
     ) -> books.Candles:
         """Return the candles that begin in a range of days (IST) or of aware times."""
-        query = {"from": since, "to": until}
-        return await self._send(
-            calls.read(
-                "candles",
-                books.Candles,
-                instrument=instrument,
-                interval=interval,
-                account=account,
-                **query,
-            )
-        )
+        return await self._send(calls.candles(instrument, interval, since, until, account))
 
     async def instrument(self, instrument: str) -> books.Instrument:
         return await self._send(calls.instrument(instrument))
@@ -425,18 +380,7 @@ class AsyncClient:
         """Make any other call; return its JSON, or its text. Only a GET, or one with a `key`, is
         repeated.
         """
-        repeat = Repeat.READ if method == "GET" else Repeat.KEYED if key else Repeat.ONCE
-        request: Request[Any] = Request(
-            method,
-            path,
-            Any,
-            repeat,
-            query=calls.texts(query or {}),
-            body=body,
-            key=key,
-            timeout_s=timeout_s,
-        )
-        return await self._send(request)
+        return await self._send(calls.any_call(method, path, body, query, key, timeout_s))
 
     async def _send(self, request: Request[T]) -> T:
         return await self._run(steps.exchange(request, self._policy, time.monotonic))

@@ -149,6 +149,8 @@ def history(order_id: str) -> Request[models.History]:
 
 
 def modify(order_id: str, account: str | None, **changes: Any) -> Request[models.ModifiedOrder]:
+    for name in ("price", "trigger_price"):
+        assert_exact(name, changes.get(name))
     return Request(
         "PATCH",
         f"/v1/orders/{segment(order_id)}",
@@ -197,6 +199,17 @@ def read(name: str, answer: type[T], **query: Any) -> Request[T]:
     return Request("GET", f"/v1/{name}", answer, Repeat.READ, query=texts(query), timeout_s=30.0)
 
 
+def candles(
+    instrument: str,
+    interval: str,
+    since: date | datetime,
+    until: date | datetime | None,
+    account: str | None,
+) -> Request[books.Candles]:
+    query = {"instrument": instrument, "interval": interval, "from": since, "to": until}
+    return read("candles", books.Candles, account=account, **query)
+
+
 def margins(
     entries: Iterable[OrderFields], accounts: Sequence[str] | None
 ) -> Request[books.Read[books.Margin]]:
@@ -237,6 +250,28 @@ def release(reason: str, scope: str, target: str | None) -> Request[operating.Ki
     body = {"scope": scope, "target": target, "reason": reason, "confirm": "RELEASE"}
     path = "/v1/kill-switch/release"
     return Request("POST", path, operating.KillSwitch, Repeat.ONCE, body=given(body))
+
+
+def any_call(
+    method: str,
+    path: str,
+    body: Any,
+    query: Mapping[str, Any] | None,
+    key: str | None,
+    timeout_s: float,
+) -> Request[Any]:
+    """A call that has no function here."""
+    repeat = Repeat.READ if method == "GET" else Repeat.KEYED if key else Repeat.ONCE
+    return Request(
+        method,
+        path,
+        Any,
+        repeat,
+        query=texts(query or {}),
+        body=body,
+        key=key,
+        timeout_s=timeout_s,
+    )
 
 
 def order_body(order: OrderFields) -> dict[str, Any]:

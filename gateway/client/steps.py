@@ -24,6 +24,7 @@ Clock = Callable[[], float]
 FINAL = frozenset(
     ("DENIED", "LAPSED", "REFUSED", "FILLED", "CANCELLED", "REJECTED", "EXPIRED", "ABSENT")
 )
+_LARGEST_PAGE = 500
 _BUSY_CODES = ("rate_limited", "stopping", "too_many_streams", "idempotency_in_flight")
 _LATER_CODES = ("login_in_progress", "breaker_open", "broker_unavailable", "not_kept")
 
@@ -123,11 +124,7 @@ def settling(
             raise LookFirst(text, order=order, idempotency_key=key)
         yield Sleep(pause)
         tries += 1
-        try:
-            order = yield from exchange(calls.order(order.order_id), policy, clock)
-        except GatewayError as error:
-            text = f"{order.order_id} was pending and cannot be asked for: {error}"
-            raise LookFirst(text, order=order, idempotency_key=key) from error
+        order = yield from _seen_again(order, policy, clock, "was pending", key)
     return order
 
 
@@ -144,8 +141,23 @@ def cancelling(
             raise LookFirst(f"{order.order_id} is not cancelled yet", order=order)
         yield Sleep(pause)
         tries += 1
-        order = yield from exchange(calls.order(order.order_id), policy, clock)
+        order = yield from _seen_again(order, policy, clock, "is being cancelled")
     return order
+
+
+def paging(query: dict[str, str], limit: int, policy: Policy, clock: Clock) -> Steps[list[Order]]:
+    """Read as many pages as `limit` orders take."""
+    found: list[Order] = []
+    cursor: str | None = None
+    while len(found) < limit:
+        size = str(min(limit - len(found), _LARGEST_PAGE))
+        request = calls.orders(**query, limit=size, cursor=cursor)
+        page = yield from exchange(request, policy, clock)
+        found += page.orders
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return found
 
 
 def modifying(
@@ -178,6 +190,17 @@ def failure_of(order: Order, key: str | None = None) -> GatewayError:
         accounts = [leg.account for leg in failed if leg.next is Next.LOG_IN]
         return LogIn(text, accounts=accounts, **more)
     return RetryLater(text, **more)
+
+
+def _seen_again(
+    order: Order, policy: Policy, clock: Clock, was: str, key: str | None = None
+) -> Steps[Order]:
+    """Ask for an order that something was done to, so that no failure proves that nothing was."""
+    try:
+        return (yield from exchange(calls.order(order.order_id), policy, clock))
+    except GatewayError as error:
+        text = f"{order.order_id} {was} and cannot be asked for: {error}"
+        raise LookFirst(text, order=order, idempotency_key=key) from error
 
 
 def _words(leg: Leg) -> str:

@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import Any, TypeVar, Unpack
 
 from gateway.client import books, calls, models, operating, steps
+from gateway.client.base import Base
 from gateway.client.books import Read
-from gateway.client.calls import OrderFields, Price, Repeat, Request
+from gateway.client.calls import OrderFields, Price, Request
 from gateway.client.event import Event, Parser
 from gateway.client.models import Basket, Closed, ModifiedOrder, Order
-from gateway.client.steps import Policy, Reply, Send, Steps
+from gateway.client.steps import Reply, Send, Steps
 from gateway.client.streaming import Pauses, event_request, refused
 from gateway.client.wire import Place, Wire
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 __all__ = ["Client"]
 
 
-class Client:
+class Client(Base):
     """A gateway, called with an API key. Threads may share it.
 
     Every call raises one of `GatewayError`'s four kinds, which say what to do next
@@ -30,30 +31,8 @@ class Client:
     `ca` and `certificate` are for TLS, see `Place`. `policy` says how long to repeat and wait.
     """
 
-    def __init__(
-        self,
-        url: str,
-        key: str,
-        *,
-        policy: Policy | None = None,
-        ca: str | None = None,
-        certificate: tuple[str, str] | None = None,
-    ) -> None:
-        self._set_up(Place(url, key, ca=ca, certificate=certificate), policy)
-
-    def _set_up(self, place: Place, policy: Policy | None) -> None:
-        self._place = place
-        self._policy = policy or Policy()
+    def _connect(self, place: Place) -> None:
         self._wire = Wire(place)
-
-    @classmethod
-    def from_environment(cls, policy: Policy | None = None) -> Client:
-        """Read BROKERGATE_URL (http://127.0.0.1:8080), and BROKERGATE_KEY or BROKERGATE_KEY_FILE;
-        BROKERGATE_CA_FILE for a certificate that the system does not know.
-        """
-        made = cls.__new__(cls)
-        made._set_up(Place.from_environment(), policy)
-        return made
 
     def __enter__(self) -> Client:
         return self
@@ -64,9 +43,6 @@ class Client:
     def close(self) -> None:
         """Close the connections. Orders go on."""
         self._wire.close()
-
-    def __repr__(self) -> str:
-        return f"Client({self._place.url!r})"
 
     def place(
         self, *, key: str | None = None, wait_s: float | None = None, **order: Unpack[OrderFields]
@@ -120,16 +96,7 @@ class Client:
                 "to": until,
             }
         )
-        found: list[Order] = []
-        cursor: str | None = None
-        while len(found) < limit:
-            size = str(min(limit - len(found), 500))
-            page = self._send(calls.orders(**query, limit=size, cursor=cursor))
-            found += page.orders
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-        return found
+        return self._run(steps.paging(query, limit, self._policy, time.monotonic))
 
     def history(self, order_id: str) -> models.History:
         """Return every transition, attempt and word of the broker, oldest first."""
@@ -152,8 +119,6 @@ class Client:
             LookFirst: it may be applied; read the order.
             FixRequest: no leg was changed.
         """
-        for name, value in (("price", price), ("trigger_price", trigger_price)):
-            calls.assert_exact(name, value)
         request = calls.modify(
             order_id,
             account,
@@ -231,7 +196,7 @@ class Client:
 
     def unresolved(self) -> list[models.UnresolvedLeg]:
         """Return the legs whose fate is not proven, oldest first."""
-        return (self._send(calls.unresolved())).unresolved
+        return self._send(calls.unresolved()).unresolved
 
     def resolve(
         self, leg_id: str, action: str, *, reason: str, broker_order_id: str | None = None
@@ -286,17 +251,7 @@ class Client:
         account: str | None = None,
     ) -> books.Candles:
         """Return the candles that begin in a range of days (IST) or of aware times."""
-        query = {"from": since, "to": until}
-        return self._send(
-            calls.read(
-                "candles",
-                books.Candles,
-                instrument=instrument,
-                interval=interval,
-                account=account,
-                **query,
-            )
-        )
+        return self._send(calls.candles(instrument, interval, since, until, account))
 
     def instrument(self, instrument: str) -> books.Instrument:
         return self._send(calls.instrument(instrument))
@@ -306,7 +261,7 @@ class Client:
         `option_type` and `limit`.
         """
         request = calls.read("instruments", books.InstrumentList, query=query, **narrowing)
-        return (self._send(request)).instruments
+        return self._send(request).instruments
 
     def expiries(
         self, underlying: str, *, type: str | None = None, exchange: str | None = None
@@ -314,13 +269,13 @@ class Client:
         request = calls.read(
             "expiries", books.ExpiryList, underlying=underlying, type=type, exchange=exchange
         )
-        return (self._send(request)).expiries
+        return self._send(request).expiries
 
     def accounts(self) -> list[operating.Account]:
-        return (self._send(calls.read("accounts", operating.AccountList))).accounts
+        return self._send(calls.read("accounts", operating.AccountList)).accounts
 
     def sessions(self) -> list[operating.Session]:
-        return (self._send(calls.read("sessions", operating.SessionList))).sessions
+        return self._send(calls.read("sessions", operating.SessionList)).sessions
 
     def login(self, account: str, *, renew: bool = False) -> operating.LoginStep:
         """Begin a login, once: repeated wrong tries lock accounts."""
@@ -411,18 +366,7 @@ class Client:
         """Make any other call; return its JSON, or its text. Only a GET, or one with a `key`, is
         repeated.
         """
-        repeat = Repeat.READ if method == "GET" else Repeat.KEYED if key else Repeat.ONCE
-        request: Request[Any] = Request(
-            method,
-            path,
-            Any,
-            repeat,
-            query=calls.texts(query or {}),
-            body=body,
-            key=key,
-            timeout_s=timeout_s,
-        )
-        return self._send(request)
+        return self._send(calls.any_call(method, path, body, query, key, timeout_s))
 
     def _send(self, request: Request[T]) -> T:
         return self._run(steps.exchange(request, self._policy, time.monotonic))

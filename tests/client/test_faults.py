@@ -230,6 +230,19 @@ async def test_lost_cancel_is_repeated(desk: Desk) -> None:
     assert "CANCELLED" == over.legs[0].state
 
 
+async def test_gateway_gone_after_a_cancel_was_taken_leaves_it_to_be_looked_at(desk: Desk) -> None:
+    order = await desk.do(desk.client.place, **ORDER, wait_for="book")
+    taken = (await desk.rig.call("GET", f"/v1/orders/{order.order_id}")).json
+    desk.between.todo.extend(
+        [Say(202, taken), Say(503, {**BUSY, "status": 503, "code": "stopping"})]
+    )
+    async with AsyncClient(desk.between.url, desk.rig.key, policy=Policy(0.0, 60.0)) as client:
+        with pytest.raises(LookFirst) as caught:
+            await client.cancel(order.order_id)
+
+    assert order.order_id == caught.value.order.order_id  # type: ignore[union-attr]
+
+
 async def test_lost_login_step_is_not_repeated(desk: Desk) -> None:
     desk.between.todo.append(LOSE)
     with pytest.raises(LookFirst):
