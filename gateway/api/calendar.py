@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from adapters.sdk.models import Exchange
+from gateway.api.etags import assert_unchanged, etag
 from gateway.api.problems import wrong_field
 from gateway.api.routing import Answer, Call, Route
 from gateway.calendar import BadDays, Days, Status
@@ -55,6 +56,7 @@ class CalendarRoutes:
     def __init__(self, days: CalendarFile, store: Store) -> None:
         self._days = days
         self._store = store
+        self._one_at_a_time = asyncio.Lock()
 
     def routes(self) -> list[Route]:
         return [
@@ -86,6 +88,7 @@ class CalendarRoutes:
                 tag="market",
                 request=dict[str, Any],
                 response=Holidays,
+                refusals=(412,),
             ),
         ]
 
@@ -107,18 +110,20 @@ class CalendarRoutes:
                 "year",
                 f"{year} is not known: the list goes from {days.from_} to {days.until}",
             )
-        return Answer(body=self._view(days, year, exchange))
+        return Answer(body=self._view(days, year, exchange), headers=self._etag())
 
     async def replace(self, call: Call) -> Answer:
         call.assert_all_accounts("the list of holidays")
-        try:
-            days = await asyncio.to_thread(self._days.replace, call.body)
-        except BadDays as error:
-            raise wrong_field("body", str(error)) from error
-        except OSError as error:
-            raise Problem(
-                503, "not_kept", f"the list cannot be written to the data directory: {error}"
-            ) from error
+        async with self._one_at_a_time:
+            assert_unchanged(call, self._view(self._days.calendar.days, None, None))
+            try:
+                days = await asyncio.to_thread(self._days.replace, call.body)
+            except BadDays as error:
+                raise wrong_field("body", str(error)) from error
+            except OSError as error:
+                raise Problem(
+                    503, "not_kept", f"the list cannot be written to the data directory: {error}"
+                ) from error
         body = {
             "event": "holidays_replaced",
             "actor": call.who.actor(),
@@ -128,7 +133,11 @@ class CalendarRoutes:
             "holidays": len(days.holidays),
         }
         await self._store.audit("calendar", body)
-        return Answer(body=self._view(days, None, None))
+        return Answer(body=self._view(days, None, None), headers=self._etag())
+
+    def _etag(self) -> list[tuple[bytes, bytes]]:
+        """Of the whole list, whatever part of it was asked for: it is put as a whole."""
+        return etag(self._view(self._days.calendar.days, None, None))
 
     def _view(self, days: Days, year: int | None, exchange: Exchange | None) -> Holidays:
         def wanted(day: date, exchanges: frozenset[Exchange]) -> bool:

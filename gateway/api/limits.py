@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 
+from gateway.api.etags import assert_unchanged, etag
 from gateway.api.problems import wrong_field
 from gateway.api.routing import Answer, Call, Route
 from gateway.orchestrator.account import Account
 from gateway.orchestrator.caller import Caller
 from gateway.orders.problems import Problem
 from gateway.orders.request import FieldError
-from gateway.prechecks.book import LimitBook, LimitScope
+from gateway.prechecks.book import LimitBook, LimitScope, Standing
 from gateway.prechecks.ledger import Ledger
 from gateway.prechecks.limits import RiskLimits, problems_of_limits
 from gateway.secrets.api_keys import Scope
@@ -66,6 +68,7 @@ class LimitRoutes:
         self._book = book
         self._accounts = accounts
         self._ledger_of = ledger_of
+        self._one_at_a_time = asyncio.Lock()
 
     def routes(self) -> list[Route]:
         return [
@@ -87,11 +90,12 @@ class LimitRoutes:
                 tag="limits",
                 request=PutLimits,
                 response=LimitList,
+                refusals=(412,),
             ),
         ]
 
     async def show(self, call: Call) -> Answer:
-        return Answer(body=self._view(call.who))
+        return self._answer(call.who)
 
     async def put(self, call: Call) -> Answer:
         asked: PutLimits = call.decode(_decode)
@@ -104,8 +108,19 @@ class LimitRoutes:
             if errors:
                 text = "; ".join(f"{error.field} {error.message}" for error in errors)
                 raise Problem(422, "invalid_request", text, errors=errors)
-        await self._book.put(target, asked.limits, call.who.actor(), asked.reason)
-        return Answer(body=self._view(call.who))
+        async with self._one_at_a_time:
+            assert_unchanged(call, self._standing(call.who))
+            await self._book.put(target, asked.limits, call.who.actor(), asked.reason)
+        return self._answer(call.who)
+
+    def _answer(self, caller: Caller) -> Answer:
+        return Answer(body=self._view(caller), headers=etag(self._standing(caller)))
+
+    def _standing(self, caller: Caller) -> list[Standing]:
+        """What the caller sees and may put, without what the day has used of it."""
+        return [
+            each for each in self._book.all() if each.target is None or caller.allows(each.target)
+        ]
 
     def _target(self, asked: PutLimits, caller: Caller) -> str | None:
         if asked.scope is LimitScope.GLOBAL:
@@ -126,10 +141,8 @@ class LimitRoutes:
 
     def _view(self, caller: Caller) -> LimitList:
         views = []
-        for standing in self._book.all():
+        for standing in self._standing(caller):
             target = standing.target
-            if target is not None and not caller.allows(target):
-                continue
             ledger = self._ledger_of(target)
             views.append(
                 LimitView(

@@ -35,6 +35,14 @@ _KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "example": "b2f1c7d0-first-order",
 }
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of the answer that you read: 412 where that has changed since.",
+    "schema": {"type": "string"},
+    "example": '"5d41402abc4b2a76b9719d911017c592"',
+}
 _UNAUTHENTICATED = {
     "type": "urn:brokergate:problem:unauthenticated",
     "title": "Unauthenticated",
@@ -44,6 +52,7 @@ _UNAUTHENTICATED = {
     "request_id": "req_0123456789abcdef",
     "errors": [],
 }
+_CHANGED = 412
 Schemas = Mapping[Any, dict[str, Any]]
 
 
@@ -168,6 +177,8 @@ def _parameters(route: Route, shown: Shown) -> list[dict[str, Any]]:
         for name, words in route.query.items()
     )
     found = [_with_example(each, shown.parameters.get(each["name"])) for each in parameters]
+    if _CHANGED in route.refusals:
+        found.append(_IF_MATCH)
     return [*found, _KEY] if route.needs_key else found
 
 

@@ -20,6 +20,8 @@ _LEVELS = ("REDUCE_ONLY", "HALT_NEW", "CANCEL_ALL", "SQUARE_OFF")
 _SCOPES = ("global", "broker", "account", "strategy", "key")
 _CONFIRMATION = "RELEASE"
 _TIMEOUT_S = 15.0
+_BY_HAND = "by hand"
+_LEAST_REASON, _MOST_REASON = 3, 500
 
 
 @click.group("kill")
@@ -45,7 +47,7 @@ def command() -> None:
 )
 @click.option("--scope", type=click.Choice(_SCOPES), default="global", show_default=True)
 @click.option("--target", help="Which broker, account, strategy or key id; not for global.")
-@click.option("--reason", default="by hand", show_default=True, help="Why; kept in the audit log.")
+@click.option("--reason", default=_BY_HAND, show_default=True, help="Why; kept in the audit log.")
 @target_options
 @json_option
 def engage(
@@ -69,6 +71,8 @@ def engage(
       brokergate kill engage --level SQUARE_OFF --scope broker --target fyers
     """
     _check_target(scope, target)
+    # Stopping is never refused for its words: a script may have none, or too many.
+    reason = reason.strip()[:_MOST_REASON] or _BY_HAND
     where = target_of(config, url, key_file)
     level = level.upper()
     body = {"scope": scope, "level": level, "reason": reason, "target": target}
@@ -131,6 +135,8 @@ def release(
       brokergate kill release --scope account --target fyers-main --reason "checked by hand"
     """
     _check_target(scope, target)
+    if not _LEAST_REASON <= len(reason.strip()) <= _MOST_REASON:
+        raise click.UsageError(f"--reason: {_LEAST_REASON} to {_MOST_REASON} characters")
     word = confirm or click.prompt(f"Type {_CONFIRMATION} to let orders through again", err=True)
     body = {"scope": scope, "target": target, "reason": reason, "confirm": word}
     with connected(target_of(config, url, key_file), offline=True) as api:

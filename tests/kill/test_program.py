@@ -7,6 +7,8 @@ import signal
 import time
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import DEADLINE_S, Program, home, program, read_until, stop
 
 __all__ = ["home", "program"]
@@ -53,6 +55,20 @@ def test_engage_and_release_speak_to_the_running_gateway(home: Program) -> None:
     words = ("kill", "release", "--scope", "account", "--target", "fyers-main", "--reason", "ok!")
     released = home.run(*words, stdin="RELEASE\n")
     assert (0, True) == (released.returncode, "Nothing is engaged." in released.stdout)
+    assert 0 == stop(served)
+
+
+@pytest.mark.parametrize(("reason", "kept"), [(" ", "by hand"), ("x", "x"), ("y" * 600, "y" * 500)])
+def test_stopping_is_never_refused_for_its_reason(home: Program, reason: str, kept: str) -> None:
+    served = home.start("serve", "--port", "0")
+    read_until(served, "ready on")
+
+    home.json("kill", "engage", "--reason", reason)
+
+    assert kept == state(home)["switches"][0]["reason"]
+    for short in ("no", " a ", "y" * 501):
+        refused = home.run("kill", "release", "--reason", short, "--confirm", "RELEASE")
+        assert (2, True) == (refused.returncode, "3 to 500 characters" in refused.stderr)
     assert 0 == stop(served)
 
 

@@ -178,8 +178,8 @@ class ReleaseDialog(Dialog[None]):
         reason = self.query_one("#reason", Input).value.strip()
         if event.value.strip() != "RELEASE":
             self.say("Nothing was released: type the word RELEASE.", bad=True)
-        elif not reason:
-            self.say("Nothing was released: say why it is safe again.", bad=True)
+        elif not 3 <= len(reason) <= 500:
+            self.say("Nothing was released: say why in 3 to 500 characters.", bad=True)
         else:
             self.run_worker(self._release(reason), exclusive=True)
 
