@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -296,10 +296,16 @@ class Gateway:
             record=self.configured.reloaded,
         )
         self._loaded: dict[str, list[Page]] = {}
+        self._listening: asyncio.Event | None = None
         self._background: set[asyncio.Task[Any]] = set()
 
-    async def start(self) -> None:
-        """Take up keys, sessions and orders of earlier runs; fetch masters that are missing."""
+    async def start(self, listening: asyncio.Event | None = None) -> None:
+        """Take up keys, sessions and orders of earlier runs; then begin to look after things.
+
+        `listening` is set when clients can call. What only makes later calls quicker waits for
+        that; nothing that judges orders does.
+        """
+        self._listening = listening
         self.store.emergency.reserve()
         await self.kill.load()
         await self.keys.load()
@@ -320,9 +326,9 @@ class Gateway:
         self._spawn(self.tally.watch_loop())
         self._spawn(self.minutes.run())
         self._spawn(self.session_keeper.run())
-        self._spawn(self.snapshots.run())
-        self._spawn(self.masters.run())
         self._spawn(self.losses.run())
+        self._spawn(self._once_listening(self.snapshots.run))
+        self._spawn(self._once_listening(self.masters.run))
         await self.alerts.start()
         self._spawn(self.watch.run())
         await self.audit.start()
@@ -488,7 +494,12 @@ class Gateway:
         """A session came up: stand a connection ready, look up old orders, load its master."""
         self.orders.wake(account_id)
         self.orders.resume_cancels(account_id)
-        self._spawn(self._prepare(self.accounts[account_id]))
+        self._spawn(self._once_listening(partial(self._prepare, self.accounts[account_id])))
+
+    async def _once_listening(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._listening is not None:
+            await self._listening.wait()
+        await work()
 
     async def _prepare(self, account: Account) -> None:
         session = account.session

@@ -94,7 +94,8 @@ async def serve(
     beating = asyncio.create_task(manager.beat())
     watching: asyncio.Task[None] | None = None
     try:
-        await gateway.start()
+        ready = asyncio.Event()
+        await gateway.start(ready)
         server = settings.server
         api = ApiServer(
             gateway.app(),
@@ -111,7 +112,6 @@ async def serve(
         )
         if server.tls.cert is not None:
             watching = asyncio.create_task(_watch(server, api, gateway).run())
-        ready = asyncio.Event()
         serving = asyncio.create_task(api.run(ready))
         stopping = asyncio.create_task(stop.wait())
         await _first(asyncio.create_task(ready.wait()), serving)
