@@ -18,6 +18,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -56,6 +58,7 @@ def release(out: Path, *, dry_run: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if not dry_run:
         build.build(only_folder=False)
+        collect(build.DIST, out, version)
         wheel(out)
     described = describe(out, version, environment(dry_run=dry_run))
     for path in described:
@@ -64,6 +67,14 @@ def release(out: Path, *, dry_run: bool) -> None:
     named = sorted(path for path in out.glob(f"brokergate-{version}*") if path.is_file())
     sums.write_text("".join(f"{dev.digest_of(path)}  {path.name}\n" for path in named))
     dev.say(f"{len(named)} files in {sums}")
+
+
+def collect(built: Path, out: Path, version: str) -> None:
+    """Put the program's files where the release is wanted, in place of those of an earlier run."""
+    if built.resolve() == out.resolve():
+        return
+    for path in built.glob(f"brokergate-{version}-linux-{platform.machine()}*"):
+        shutil.copy2(path, out / path.name)
 
 
 def unready(version: str) -> list[str]:
