@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 from adapters.mstock import margins, market, parse, portfolio, rows
 from adapters.mstock.constants import IST
 from adapters.mstock.envelope import Envelope, decode_envelope
-from adapters.mstock.simulator import MstockSimulator
 from adapters.sdk.models import BrokerOrderState, Interval
 from adapters.sdk.simulator import CallKind, ManualClock
 from tests.mstock.support import TAG, desk
@@ -44,15 +44,35 @@ def sdk_python() -> str:
     return str(python)
 
 
-async def drive(python: str, simulator: MstockSimulator, folder: Path) -> dict[str, Any]:
+def _weekday_before(day: datetime) -> datetime:
+    """Of which there are candles: simulators know weekends only."""
+    return day - timedelta(days={0: 3, 6: 2}.get(day.weekday(), 1))
+
+
+class Served(Protocol):
+    """A simulator of m.Stock's, in this process or in another one."""
+
+    login_kind: str
+
+    @property
+    def base_urls(self) -> dict[str, str]: ...
+    @property
+    def control_url(self) -> str: ...
+    @property
+    def credentials(self) -> Mapping[str, str]: ...
+
+
+async def drive(
+    python: str, simulator: Served, folder: Path, today: datetime = NOON
+) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
         python,
         str(Path(__file__).with_name("sdk_session.py")),
         simulator.base_urls["api"],
         simulator.control_url,
         simulator.login_kind,
-        f"{NOON:%Y-%m-%d}",
-        f"{NOON - timedelta(days=3):%Y-%m-%d}",
+        f"{today:%Y-%m-%d}",
+        f"{_weekday_before(today):%Y-%m-%d}",
         # The SDK writes its log file there.
         cwd=folder,
         stdin=asyncio.subprocess.PIPE,

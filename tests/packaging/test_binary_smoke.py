@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from adapters.mstock.constants import IST
 from gateway import failpoints
 from tests.chaos.plan import Plan
 from tests.chaos.run import run
 from tests.cli.conftest import Program, read_until, stop
 from tests.fyers.test_official_sdk import drive, sdk_python
+from tests.mstock.test_official_sdk import drive as drive_mstock
+from tests.mstock.test_official_sdk import sdk_python as mstock_python
 from tests.packaging.conftest import binaries
 
-__all__ = ["sdk_python"]
+__all__ = ["mstock_python", "sdk_python"]
 
 
 @pytest.mark.sdk
@@ -35,6 +39,25 @@ async def test_the_brokers_own_sdk_trades_with_the_simulator_inside(
     assert [order_id] == [row["id"] for row in got["book"]["orderBook"]]
     assert ("ok", order_id) == tuple(got["cancel"][name] for name in ("s", "id"))
     assert got["market"]["id"] == got["trades"]["tradeBook"][0]["orderNumber"]
+    assert 0 == stop(simulator, signal.SIGTERM)
+
+
+@pytest.mark.sdk
+async def test_mstocks_own_sdk_trades_with_the_simulator_inside(
+    program: Program, mstock_python: str, tmp_path: Path
+) -> None:
+    options = ("book_lag_ms=0", "ack_delay_ms=0", "fill_delay_ms=0", "login=otp")
+    given = [word for option in options for word in ("--option", option)]
+    simulator = program.start("simulate", "mstock", "--port", "0", "--json", *given)
+    told = SimpleNamespace(login_kind="otp", **json.loads(read_until(simulator, "control_url")[-1]))
+
+    got = await drive_mstock(mstock_python, told, tmp_path, datetime.now(IST))
+
+    order_id = got["place"][0]["data"]["orderid"]
+    assert [order_id] == [row["orderid"] for row in got["book"]["data"]]
+    assert order_id == got["cancel"]["data"]["orderid"]
+    assert got["market"][0]["data"]["orderid"] == got["trades"]["data"][0]["ORDER_NUMBER"]
+    assert "Success" == got["logout"]["message"]
     assert 0 == stop(simulator, signal.SIGTERM)
 
 
