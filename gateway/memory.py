@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import linecache
 
 _TRIM_THRESHOLD = -1
 _MMAP_THRESHOLD = -3
@@ -40,6 +41,8 @@ def start_without_collecting() -> None:
 
 def settle() -> None:
     """Collect what the start left behind, then never look through the rest again."""
+    # The web framework looks at who makes an application, and so reads sources line by line.
+    linecache.clearcache()
     gc.collect()
     gc.freeze()
     gc.enable()

@@ -34,8 +34,12 @@ SDKS = ("fyers", "mstock")
 SCHEMATHESIS = ROOT / "tests" / "trust" / "schema-requirements.txt"
 # Most tests wait for sockets and timers, so more of them than cores run side by side. On a machine
 # that stood still for seconds one may run out of patience: it is tried again, which the summary
-# says. Never again: what shows a doubled or lost order (tests/conftest.py).
-WHOLE_SUITE = ["-n", "4", "--dist", "loadfile", "--reruns", "2", "--reruns-delay", "2", "-rR"]
+# says. Never again: what shows a doubled or lost order (tests/conftest.py). The longest files begin
+# first, as put in order there: by itself xdist begins with those of the most tests.
+WHOLE_SUITE = [
+    *("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"),
+    *("--reruns", "2", "--reruns-delay", "2", "-rR"),
+]
 OLDEST_PIP_FOR_OTHER_ENVIRONMENTS = (22, 3)
 
 

@@ -155,14 +155,17 @@ class Account:
         """
         shown = {row.broker_order_id for row in rows}
         midnight_us = begun_us - (begun_us + _IST_AHEAD_US) % _DAY_US
-        known = {key for key, at in self.first_seen_us.items() if at >= midnight_us}
+        missing = {
+            key for key, at in self.first_seen_us.items() if key not in shown and at >= midnight_us
+        }
         for leg in self.moving.values():
             record = leg.record
             order_id = record.broker_order_id if leg.state in AT_BROKER else None
             made_today = record.created_us >= midnight_us
-            if order_id and made_today and record.updated_us < begun_us:
-                known.add(order_id)
-        missing = known - shown
+            if order_id is None or order_id in shown:
+                continue
+            if made_today and record.updated_us < begun_us:
+                missing.add(order_id)
         self._missed = {key: self._missed.get(key, 0) + 1 for key in missing}
         return sorted(key for key in missing if self._missed[key] <= _MOST_MISSES)
 
@@ -180,12 +183,14 @@ class Account:
 
     def claimed_ids(self) -> set[str]:
         """The broker's order ids that belong to legs of ours, moving or over."""
-        moving = {
+        return self._moving_ids() | self.finished.keys()
+
+    def _moving_ids(self) -> set[str]:
+        return {
             leg.record.broker_order_id
             for leg in self.moving.values()
             if leg.record.broker_order_id is not None
         }
-        return moving | self.finished.keys()
 
     def leg_at(self, broker_order_id: str) -> LiveLeg | None:
         """The leg whose order at the broker this is, while it is not over."""
@@ -206,10 +211,18 @@ class Account:
             for key in keys
         )
 
-    def believed_ids(self) -> set[str]:
-        """The claimed ids without those of orders that the broker is said to have refused."""
-        refused = {key for key, leg in self.finished.items() if leg.state is LegState.REFUSED}
-        return self.claimed_ids() - refused
+    def unclaimed(self, rows: Iterable[BrokerOrder]) -> list[BrokerOrder]:
+        """Rows of no leg of ours, or of one whose order the broker is said to have refused."""
+        moving, finished = self._moving_ids(), self.finished
+        return [
+            row
+            for row in rows
+            if row.broker_order_id not in moving
+            and (
+                (known := finished.get(row.broker_order_id)) is None
+                or known.state is LegState.REFUSED
+            )
+        ]
 
     def finish(self, leg: LiveLeg) -> None:
         """Take a leg that is over out of the moving ones."""

@@ -256,12 +256,11 @@ class Reconciler:
 
         It must not happen, whatever a broker's answer seemed to prove: the account stops.
         """
-        claimed = self._account.believed_ids()
-        for row in view.rows:
+        for row in self._account.unclaimed(view.rows):
             tag = row.broker_tag
             if tag is None or row.state in (None, BrokerOrderState.REJECTED):
                 continue
-            if row.broker_order_id in claimed or row.broker_order_id in self._not_strays:
+            if row.broker_order_id in self._not_strays:
                 continue
             leg = await self._owner.leg_tagged(tag)
             if leg is not None and leg.state not in _GIVEN_UP:
