@@ -5,75 +5,44 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import stat
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from blacksheep import Application
 
 from adapters.sdk.interface import AdapterPlugin
 from adapters.sdk.models import Exchange
+from gateway.accounts import make_account, policy_of
 from gateway.alerts.desk import AlertDesk
 from gateway.alerts.receivers import make_receivers, vault_account
 from gateway.alerts.watch import Watch
-from gateway.api.admin import AdminRoutes
-from gateway.api.alerts import AlertRoutes
 from gateway.api.app import build_app
-from gateway.api.audit import AuditRoutes
-from gateway.api.audit_export import AuditExportRoute
 from gateway.api.auth import Keys
-from gateway.api.baskets import BasketRoutes
-from gateway.api.books import BookRoutes
-from gateway.api.breakers import BreakerRoutes
-from gateway.api.calendar import CalendarRoutes
 from gateway.api.cancel import CancelRoutes
-from gateway.api.close import CloseRoutes
-from gateway.api.config import ConfigRoutes
-from gateway.api.docs_page import docs_route
-from gateway.api.events import EventRoutes
-from gateway.api.instruments import InstrumentRoutes
-from gateway.api.keys import KeyRoutes
-from gateway.api.kill import KillRoutes
-from gateway.api.kpis import KpiRoutes
-from gateway.api.limits import LimitRoutes
-from gateway.api.market import MarketRoutes
-from gateway.api.metrics import MetricsRoutes
-from gateway.api.openapi import openapi_route
-from gateway.api.orderbook import OrderBookRoutes
-from gateway.api.orders import OrderRoutes
-from gateway.api.portfolio import PortfolioRoutes
 from gateway.api.ratelimit import KeyLimits, KeyRates
-from gateway.api.reads import AccountReads
-from gateway.api.reconcile import ReconcileRoutes
 from gateway.api.routing import Route
-from gateway.api.sessions import SessionRoutes
-from gateway.api.unresolved import UnresolvedRoutes
-from gateway.api.validate import ValidateRoutes
 from gateway.audit import AuditKeeper
 from gateway.books.desk import BookDesk
 from gateway.books.keeper import SnapshotKeeper
-from gateway.books.margins import MarginDesk
 from gateway.books.reader import BookReader
 from gateway.calendar.owner import CalendarFile
 from gateway.calls.journal import BreakerJournal, RecentCalls
 from gateway.config import Account as AccountSettings
-from gateway.config import Settings, adapter_context
+from gateway.config import Settings
 from gateway.configured import ConfigurationRecord
 from gateway.day import DayUse
 from gateway.events.feed import Feed
-from gateway.instruments import DailyRefresh, InstrumentService, is_stale
+from gateway.instruments import DailyRefresh, InstrumentService
 from gateway.kill import Engagement, KillFile, KillSwitch, Scope
 from gateway.kill.switch import JOURNAL as JOURNAL_BROKEN
 from gateway.kpi.keeper import MinuteKeeper
 from gateway.lending import Lending
 from gateway.market.candles import CandleDesk
 from gateway.market.quotes import QuoteDesk
-from gateway.market.sources import Sources
 from gateway.observability.fills import DayFills
 from gateway.observability.tally import Tally
-from gateway.orchestrator.account import Account, AccountPolicy
+from gateway.orchestrator.account import Account
 from gateway.orchestrator.baskets import Baskets
 from gateway.orchestrator.closes import PositionCloses
 from gateway.orchestrator.closing import Closer
@@ -86,24 +55,21 @@ from gateway.orchestrator.stops import Stops
 from gateway.orders.problems import Problem
 from gateway.orders.records import Leg
 from gateway.orders.states import LegState
-from gateway.orders.times import now_us
 from gateway.prechecks.book import LimitBook
 from gateway.prechecks.desk import PrecheckDesk
-from gateway.prechecks.estimates import MarginEstimator
 from gateway.prechecks.funds import FundsBook
 from gateway.prechecks.loss import LossWatch
 from gateway.reload import Difference, Reloader
 from gateway.roster import Roster
+from gateway.routes import routes_of
 from gateway.secrets.sealing import Keyring
 from gateway.sessions import LoginPlan, SessionKeeper, SessionManager, SessionRules
-from gateway.store import DataDirUnusable, Store, StoreBroken
+from gateway.store import Store, StoreBroken
 from gateway.store.alerts import AlertQueue
 from gateway.store.candles import CandleStore
 from gateway.store.day import Page
 from gateway.store.figures import FigureStore
 from gateway.store.instruments import InstrumentStore
-from gateway.store.lock import why_unusable
-from gateway.version import program_version
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +95,7 @@ class Gateway:
         """`read_settings` reads the configuration anew for a reload; see `Reloader`."""
         self.settings = settings
         self._plugins = plugins
-        self._switch = KillSwitch()
+        self.switch = KillSwitch()
         data_dir = settings.data_dir
         self.tally = Tally()
         self.fills = DayFills()
@@ -147,7 +113,9 @@ class Gateway:
         lending = self._lending = Lending(data_dir / INSTRUMENTS)
         self.accounts: Roster[Account] = Roster(
             {
-                config.id: _account(config, plugins[config.broker], lending, data_dir / ADAPTERS)
+                config.id: make_account(
+                    config, plugins[config.broker], lending, data_dir / ADAPTERS
+                )
                 for config in settings.accounts
             }
         )
@@ -211,7 +179,7 @@ class Gateway:
             self.groups,
             self.instruments.find,
             boot_id=boot_id,
-            kill=self._switch,
+            kill=self.switch,
             on_session_expired=self.sessions.session_expired,
             on_duplicate=self._duplicate,
             name_contract=self.instruments.find_by_codes,
@@ -222,7 +190,7 @@ class Gateway:
             on_book_read=lambda account: self.kill.book_read(account),
         )
         self.baskets = Baskets(self.orders, self.store, boot_id)
-        self._cancel_routes = CancelRoutes(
+        self.cancel_routes = CancelRoutes(
             self.orders.canceller, self.accounts, self.groups, self.instruments, self.store
         )
         closer = Closer(
@@ -232,15 +200,15 @@ class Gateway:
             self.sessions.session_expired,
         )
         self.closes = PositionCloses(
-            self.orders, self.store, self.accounts, closer, Stops(self._switch), boot_id
+            self.orders, self.store, self.accounts, closer, Stops(self.switch), boot_id
         )
         self._square_off = SquareOff(
             self.store, closer, self.orders.place_closing, self.orders.find_closing
         )
         self.kill = KillService(
             self.store,
-            self._switch,
-            KillFile(data_dir, self._switch, self._kill_file_changed),
+            self.switch,
+            KillFile(data_dir, self.switch, self._kill_file_changed),
             self.accounts,
             self._stop_everything,
         )
@@ -271,14 +239,14 @@ class Gateway:
             settings.alerts,
             self.store,
             self.accounts,
-            self._switch,
+            self.switch,
             data_dir,
             self.alerts.tell,
             self.sessions.views,
         )
-        self._figure_store = FigureStore(data_dir / FIGURES)
+        self.figure_store = FigureStore(data_dir / FIGURES)
         self.minutes = MinuteKeeper(
-            self._figure_store, self.accounts, self._switch, lambda: self.tally.repeats
+            self.figure_store, self.accounts, self.switch, lambda: self.tally.repeats
         )
         self.configured = ConfigurationRecord(self.store, lambda: self.settings)
         self.reloader = Reloader(
@@ -338,7 +306,7 @@ class Gateway:
         """Let orders on the wire finish, then close everything. Safe to call once."""
         await self.alerts.stop()
         await self.kill.stop()
-        await self._cancel_routes.stop()
+        await self.cancel_routes.stop()
         await self.orders.stop()
         keeping = (self.snapshots.before_leaving(item, "stop") for item in self.accounts.values())
         await asyncio.gather(*keeping)
@@ -353,76 +321,19 @@ class Gateway:
             await account.adapter.close()
         self._instrument_store.close()
         self._candle_store.close()
-        self._figure_store.close()
+        self.figure_store.close()
         await self.keys.close()
         await self.audit.stop()
         self.store.close()
 
     def routes(self) -> list[Route]:
-        refresh_at = self.settings.instruments.refresh_at
-        instruments = InstrumentRoutes(
-            self.instruments, lambda loaded_us: is_stale(loaded_us, now_us(), refresh_at)
-        )
-        routes = [
-            *OrderRoutes(self.orders, self.store, self.accounts, self.tally.repeat).routes(),
-            *ValidateRoutes(self.orders).routes(),
-            *BasketRoutes(self.baskets, self.tally.repeat).routes(),
-            *self._cancel_routes.routes(),
-            *CloseRoutes(
-                self.closes, self.accounts, self.groups, self.instruments.find_everywhere
-            ).routes(),
-            *OrderBookRoutes(self.orders, self.orders.elsewhere, self.accounts).routes(),
-            *KillRoutes(self.kill, self.accounts, self.keys).routes(),
-            *UnresolvedRoutes(self.orders.resolving).routes(),
-            *SessionRoutes(self.sessions, self.accounts).routes(),
-            *KeyRoutes(self.keys, self.accounts, self._switch).routes(),
-            *AdminRoutes(
-                self.store,
-                self.accounts,
-                self.sessions,
-                self.kill,
-                instruments.by_broker,
-                lambda: self.orders.stopping,
-                self.fills,
-                lambda name: self.settings.account(name).limits.orders_per_second,
-            ).routes(),
-            *instruments.routes(),
-            *LimitRoutes(self.limits, self.accounts, self.prechecks.ledger_of).routes(),
-            *CalendarRoutes(self.days, self.store).routes(),
-            *ConfigRoutes(self.reloader).routes(),
-            *AlertRoutes(self.alerts, self.store).routes(),
-            *AuditRoutes(self.store, self.feed, self.accounts).routes(),
-            *AuditExportRoute(self.store).routes(),
-            *EventRoutes(self.feed, self.orders, self.accounts).routes(),
-            *BreakerRoutes(self.accounts, self.breakers).routes(),
-            *MarketRoutes(
-                Sources(self.accounts),
-                self.quotes,
-                self.candles,
-                self.instruments.find,
-                self.sessions.session_expired,
-            ).routes(),
-            *self._book_routes(),
-            *KpiRoutes(self.store, self._figure_store, self.minutes, self.accounts).routes(),
-            *MetricsRoutes(self.tally, self.accounts, self._switch, self.store).routes(),
-        ]
-        routes.append(docs_route())
-        return [*routes, openapi_route(routes, program_version())]
+        """Everything that clients can call, with what describes it."""
+        return routes_of(self)
 
     def _leg_written(self, leg: Leg, old: LegState | None, new: LegState) -> None:
         """Count a change of a leg; called on the journal's thread."""
         self.tally.leg(leg, old, new)
         self.fills.leg(leg)
-
-    def _book_routes(self) -> list[Route]:
-        reads = AccountReads(self.accounts, self.groups)
-        estimator = MarginEstimator(self.funds, self.quotes.one)
-        margins = MarginDesk(self.reader, self.sessions.session_expired, estimator.estimate)
-        return [
-            *BookRoutes(self.desk, reads).routes(),
-            *PortfolioRoutes(self.desk, margins, self.orders.planner, reads).routes(),
-            *ReconcileRoutes(self.desk, reads).routes(),
-        ]
 
     def app(self) -> Application:
         rates = self.settings.server.rate_limits
@@ -445,7 +356,7 @@ class Gateway:
 
     def _make_account(self, config: AccountSettings) -> Account:
         state = self.settings.data_dir / ADAPTERS
-        return _account(config, self._plugins[config.broker], self._lending, state)
+        return make_account(config, self._plugins[config.broker], self._lending, state)
 
     async def _prepare_account(self, account: Account) -> None:
         """Bring an account that nothing knows yet to where a start would have brought it."""
@@ -474,7 +385,7 @@ class Gateway:
         for config in settings.accounts:
             if config.id not in made:
                 account = accounts[config.id]
-                account.follow_policy(_policy(config, account.plugin))
+                account.follow_policy(policy_of(config, account.plugin))
         self.settings = settings
         self.accounts.replace(accounts)
         self._calls.replace({account.id: account.calls for account in accounts.values()})
@@ -517,7 +428,7 @@ class Gateway:
 
     def _journal_broke(self, error: BaseException) -> None:
         """Called on the writer's thread: assignments only."""
-        self._switch.set_condition(JOURNAL_BROKEN, f"the journal cannot be written ({error})")
+        self.switch.set_condition(JOURNAL_BROKEN, f"the journal cannot be written ({error})")
 
     def _duplicate(self, account: Account, text: str) -> None:
         self.kill.engage_soon(Scope.ACCOUNT, account.id, text, {"client": "gateway"}, "duplicate")
@@ -565,57 +476,3 @@ class Gateway:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def _account(
-    config: AccountSettings, plugin: AdapterPlugin, lending: Lending, state: Path
-) -> Account:
-    context = adapter_context(
-        config,
-        plugin.capabilities,
-        state_dir=state / config.id,
-        market=lending.market(config.quotes_from),
-    )
-    return Account(config.id, plugin, plugin.create(context), _policy(config, plugin))
-
-
-def _policy(config: AccountSettings, plugin: AdapterPlugin) -> AccountPolicy:
-    band = config.protect_band
-    return AccountPolicy(
-        orders_per_second=min(
-            config.limits.orders_per_second, plugin.capabilities.orders_per_second
-        ),
-        broker_windows=config.limits.broker_windows == "enforce",
-        market_orders=config.market_orders,
-        market_hours=config.market_hours,
-        protect_band={"EQ": band.EQ, "FUT": band.FUT, "OPT": band.OPT},
-        exclusive=config.exclusive,
-        quotes_from=config.quotes_from,
-    )
-
-
-def data_dir_of(settings: Settings) -> Path:
-    """Make the data directory, and keep others out of it and of what it holds already.
-
-    Raises `DataDirUnusable`.
-    """
-    try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataDirUnusable(why_unusable(settings.data_dir, error)) from error
-    _keep_private(settings.data_dir, 0o700)
-    for path in settings.data_dir.glob("*.db*"):
-        _keep_private(path, 0o600)
-    return settings.data_dir
-
-
-def _keep_private(path: Path, allowed: int) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & ~allowed == 0:
-        return
-    try:
-        path.chmod(mode & allowed)
-    except OSError as error:
-        log.error("%s has mode %04o, others may get at it, and: %s", path, mode, error)
-    else:
-        log.warning("%s had mode %04o; others were kept out of it", path, mode)

@@ -13,9 +13,10 @@ from adapters.sdk.interface import AdapterPlugin
 from gateway.activation import take_socket
 from gateway.api.server import ApiServer, Listen, assert_port_free
 from gateway.config import Server, Settings, is_loopback
+from gateway.data_dir import data_dir_of
 from gateway.memory import keep_small, settle
 from gateway.notify import ServiceManager
-from gateway.runtime import Gateway, data_dir_of
+from gateway.runtime import Gateway
 from gateway.secrets.sealing import Keyring
 from gateway.store import DataDirLock
 

@@ -117,6 +117,8 @@ def _with_suggestion(error: click.UsageError) -> click.UsageError:
 def main() -> None:
     """Run a command. Exit status: 0 done, 1 failed, 2 wrong usage."""
     debug = bool(os.environ.get("BROKERGATE_DEBUG"))
+    # Looking for plugins of pydantic reads what every installed package says of itself.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         status = cli.main(prog_name="brokergate", standalone_mode=False)
     except click.UsageError as error:

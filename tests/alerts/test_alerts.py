@@ -410,7 +410,7 @@ class Told:
             settings,
             rig.gateway.store,
             rig.gateway.accounts,
-            rig.gateway._switch,
+            rig.gateway.switch,
             rig.data_dir,
             self.alerts.append,
             rig.gateway.sessions.views,

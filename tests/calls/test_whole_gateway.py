@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway import runtime
+from gateway import accounts
 from tests.gateway.rig import Reply, Rig
 from tests.kill.help import RESTING, until
 
@@ -21,13 +21,13 @@ FYERS = ["fyers-main"]
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers are waited for a short while, and open breakers too."""
-    make = runtime.adapter_context
+    make = accounts.adapter_context
 
     def quick(*args: Any, **more: Any) -> Any:
         context = make(*args, **more)
         return msgspec.structs.replace(context, answer_timeout_s=0.4, read_timeout_s=0.4)
 
-    monkeypatch.setattr(runtime, "adapter_context", quick)
+    monkeypatch.setattr(accounts, "adapter_context", quick)
     monkeypatch.setenv("BROKERGATE_TEST_TIME_SCALE", "10")
 
 
@@ -294,7 +294,7 @@ def test_only_calls_reaches_the_network_of_an_adapter() -> None:
         "prove_session",
         "logout",
     ]
-    gateway = Path(runtime.__file__).parent
+    gateway = Path(accounts.__file__).parent
     found = [
         f"{path.relative_to(gateway)}: {name}"
         for path in gateway.rglob("*.py")

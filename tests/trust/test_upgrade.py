@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from gateway.config import Settings
-from gateway.runtime import data_dir_of
+from gateway.data_dir import data_dir_of
 from gateway.secrets.master_key import generate_master_key
 from gateway.secrets.sealing import Keyring
 from gateway.store import Store
