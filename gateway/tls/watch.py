@@ -46,9 +46,12 @@ class CertificateWatch:
 
     async def run(self) -> None:
         while True:
-            self._warn_of_end(datetime.now(UTC))
+            try:
+                self._warn_of_end(datetime.now(UTC))
+                await self.look()
+            except Exception:
+                log.exception("TLS: the certificate files were not looked at")
             await asyncio.sleep(self._look_s)
-            await self.look()
 
     async def look(self) -> bool:
         """Look once; True when the listener was moved to what the files hold now."""

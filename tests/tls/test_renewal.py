@@ -127,6 +127,30 @@ async def test_it_can_be_renewed_again_and_again(
             assert renewing.on_disk() == await renewing.served()
 
 
+async def test_a_look_that_fails_is_not_the_last(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "tls")
+    cert, key = folder.server()
+    taken = asyncio.Event()
+
+    async def take() -> bool:
+        if not taken.is_set():
+            taken.set()
+            raise OSError("no descriptors left")
+        again.set()
+        return True
+
+    again = asyncio.Event()
+    watch = CertificateWatch([cert, key], list, take, look_s=0.01)
+    watching = asyncio.create_task(watch.run())
+    folder.server()
+    try:
+        async with asyncio.timeout(60):
+            await again.wait()
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
 async def test_files_as_they_were_are_left_alone(renewing: Renewing) -> None:
     async with renewing.gate:
         assert not await renewing.look_twice()
