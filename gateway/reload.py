@@ -190,6 +190,8 @@ class Reloader:
                 told = msgspec.to_builtins(difference.told)
                 row = {"event": "reloaded", "actor": actor, **told}
                 await self._record(difference.settings, row)
+                # An order that was given up may have shown at its broker after all, just now.
+                self._assert_idle(leaving)
                 written = self._apply(difference, made)
         except BaseException:
             for account in leaving:

@@ -287,6 +287,24 @@ async def test_a_journal_that_cannot_be_written_keeps_the_old_configuration(rig)
     assert ["fyers-main"] == list(rig.gateway.accounts)
 
 
+async def test_an_order_that_shows_at_the_last_moment_keeps_its_account(rig):
+    write(rig, lambda accounts: [SECOND], groups={})
+    reloader, account = rig.gateway.reloader, rig.gateway.accounts["fyers-main"]
+    record = reloader._record
+
+    async def found_meanwhile(*given):
+        await record(*given)
+        account.moving["late"] = object()
+
+    reloader._record = found_meanwhile
+    reply = await reload(rig)
+    account.moving.clear()
+
+    assert (409, "account_busy") == (reply.status, reply.json["code"])
+    assert {"fyers-main": account} == dict(rig.gateway.accounts)
+    assert account.leaving is None
+
+
 async def test_a_login_under_way_keeps_its_account(rig):
     write(rig, lambda accounts: [SECOND], groups={})
     async with rig.gateway.sessions.lock("fyers-main"):
