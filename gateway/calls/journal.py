@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -105,6 +106,8 @@ class RecentCalls:
         self._path = path
         self._calls = calls
         self._saved: dict[str, float] = {}
+        self._newest = 0
+        self._writing = threading.Lock()
 
     async def load(self) -> None:
         """Fill the windows with what the run before this one sent."""
@@ -136,12 +139,22 @@ class RecentCalls:
         try:
             while True:
                 await asyncio.sleep(_SAVE_EVERY_S)
-                self.save()
+                text = self._news(is_whole=False)
+                if text is not None:
+                    self._newest += 1
+                    await asyncio.to_thread(self._write, text, self._newest)
         finally:
             self.save(is_whole=True)
 
     def save(self, *, is_whole: bool = False) -> None:
         """Write the file if anything was called. `is_whole`: nothing is called after it."""
+        text = self._news(is_whole=is_whole)
+        if text is not None:
+            self._newest += 1
+            self._write(text, self._newest)
+
+    def _news(self, *, is_whole: bool) -> bytes | None:
+        """What the file is to hold; None where it holds that already."""
         now, wall = time.monotonic(), time.time()
         held = {
             account_id: times
@@ -150,7 +163,7 @@ class RecentCalls:
         }
         newest = {account_id: times[-1] for account_id, times in held.items()}
         if newest == self._saved and not (is_whole and held):
-            return
+            return None
         self._saved = newest
         ago = wall - now
         file = _File(
@@ -158,13 +171,17 @@ class RecentCalls:
             whole=is_whole,
             calls={key: [round(at + ago, 3) for at in times] for key, times in held.items()},
         )
-        text = msgspec.json.encode(file)
+        return msgspec.json.encode(file)
+
+    def _write(self, text: bytes, number: int) -> None:
+        """Write the file, unless a newer one has been. Called on any thread."""
         beside = self._path.with_suffix(".new")
         # Without a sync: a killed process loses nothing that was written, and a machine that
         # lost power is longer away than the window lasts.
-        with contextlib.suppress(OSError):
-            beside.write_bytes(text)
-            beside.replace(self._path)
+        with self._writing, contextlib.suppress(OSError):
+            if number >= self._newest:
+                beside.write_bytes(text)
+                beside.replace(self._path)
 
     def _read(self) -> tuple[dict[str, list[float]], float, bool]:
         try:

@@ -75,6 +75,19 @@ async def test_reads_before_the_restart_still_count(tmp_path):
     assert 20 == used((await restarted(path, Sends())).limits.views(), "all", 60)
 
 
+async def test_a_late_write_takes_nothing_back_that_was_written_since(tmp_path):
+    path = tmp_path / "calls.json"
+    calls = new_calls()
+    kept = RecentCalls(Sends(), path, {"a": calls})  # type: ignore[arg-type]
+    make_reads(calls, 1)
+    late = kept._news(is_whole=False)
+    make_reads(calls, 19)
+    kept.save(is_whole=True)
+    kept._write(late, 0)
+
+    assert 20 == used((await restarted(path, Sends())).limits.views(), "all", 60)
+
+
 async def test_a_killed_process_may_have_read_for_one_more_second(tmp_path):
     path = tmp_path / "calls.json"
     before = new_calls()
