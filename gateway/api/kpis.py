@@ -22,8 +22,8 @@ from gateway.store.figures import FigureStore
 _DAY_US = 86_400_000_000
 _UNITS = {"m": MINUTE_US, "h": 60 * MINUTE_US, "d": _DAY_US, "w": 7 * _DAY_US}
 _WINDOW = re.compile(r"([1-9][0-9]{0,4})([mhdw])")
-# Rows of one read: orders wait for the journal's reader no longer than these take.
-_ROWS = 2000
+# Rows of one read: orders wait no longer than these take to be read and added up.
+_ROWS = 250
 # How far rows may be out of order, where the clock was set back.
 _SLACK_US = 5 * MINUTE_US
 

@@ -30,7 +30,8 @@ _LOOK_S = 15.0
 # No exchange trades then, and a gateway that was stopped at midnight comes to it in the morning.
 _NIGHT_ENDS = 8
 _DAY_US = 86_400_000_000
-_CHECK_PAUSE_S = 0.005
+# A tenth of a processor: nobody waits for the night's check.
+_CHECK_IDLE = 9.0
 _STEP_PAUSE_S = 0.05
 
 
@@ -100,7 +101,7 @@ class AuditKeeper:
         anchors: Iterable[Anchor] = ()
         if path is not None and path.exists():
             anchors = read_anchors(path, parse_public_key(self._store.audit_public_key))
-        verdict = await self._store.verify_audit(anchors=anchors, pause_s=_CHECK_PAUSE_S)
+        verdict = await self._store.verify_audit(anchors=anchors, idle=_CHECK_IDLE)
         if not verdict.ok:
             await self._alarm(
                 "audit_damaged",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -91,6 +92,7 @@ class Store:
         self._chain = AuditChain(self._audit_key, signer, connection, checkpoint_rows)
         self._connection = connection
         self._watchers: set[asyncio.Event] = set()
+        self._closing = threading.Event()
         self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         self._reader.set_busy_timeout(5000)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
@@ -105,6 +107,7 @@ class Store:
 
     def close(self) -> None:
         """Finish queued writes, sign what came last, and close. Blocks meanwhile."""
+        self._closing.set()
         self._writer.close()
         self._last_checkpoint()
         self._pool.shutdown()
@@ -259,12 +262,16 @@ class Store:
         anchors: Iterable[Anchor] = (),
         after: int = 0,
         most: int | None = None,
-        pause_s: float = 0.0,
+        idle: float = 0.0,
     ) -> Verdict:
         """Check the log, on a connection and a thread of its own, since it takes its time.
 
-        See `gateway.store.audit.check`.
+        `idle`: how many times as long as it works it leaves the processor to the orders. See
+        `gateway.store.audit.check`. Raises: `CheckStopped` where the store closes meanwhile.
         """
+
+        def rest(took_s: float) -> bool:
+            return not self._closing.wait(took_s * idle)
 
         def work() -> Verdict:
             connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
@@ -278,7 +285,7 @@ class Store:
                     anchors=anchors,
                     after=after,
                     most=most,
-                    pause_s=pause_s,
+                    rest=rest,
                 )
             finally:
                 connection.close()

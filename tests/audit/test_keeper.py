@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from gateway.secrets.sealing import Keyring
 from gateway.store import Store
 from gateway.store.audit import Fault, RowFilter
 from gateway.store.audit.anchors import last_anchor, read_anchors
+from gateway.store.audit.check import CheckStopped
 from gateway.store.audit.checkpoint import parse_public_key
 from gateway.store.audit.export import Selection
 from gateway.store.audit.imported import check_export
@@ -70,6 +72,17 @@ class Clock:
 
     def __call__(self):
         return self.at_us
+
+
+async def test_a_check_ends_when_the_store_closes(tmp_path, key):
+    store = Store(tmp_path / "journal.db", Keyring(key))
+    await asyncio.gather(*(store.audit("test", {"n": n}) for n in range(1200)))
+    checking = asyncio.create_task(store.verify_audit(idle=1e6))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(store.close)
+
+    with pytest.raises(CheckStopped):
+        await asyncio.wait_for(checking, 60)
 
 
 async def test_the_log_is_signed_after_a_time_and_at_the_end_of_a_day(store):

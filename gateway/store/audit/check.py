@@ -22,6 +22,13 @@ _BATCH = 500
 _NEAR = 32
 _TELL_EVERY = 10_000
 
+Rest = Callable[[float], bool]
+"""Called every few hundred rows with the seconds that they took; False breaks the check off."""
+
+
+class CheckStopped(RuntimeError):
+    """A check was broken off, since the journal is being closed."""
+
 
 def check_log(
     connection: apsw.Connection,
@@ -31,14 +38,15 @@ def check_log(
     anchors: Iterable[Anchor] = (),
     after: int = 0,
     most: int | None = None,
-    pause_s: float = 0.0,
+    rest: Rest | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
     """Walk the log and say what first does not hold.
 
-    `after` and `most` check a part; the row `after` itself is trusted then. `pause_s` is slept
-    every few hundred rows, so that a gateway that checks itself goes on with its work. `progress`
-    is told how far it is, and how far it goes.
+    `after` and `most` check a part; the row `after` itself is trusted then. `rest` lets a gateway
+    that checks itself go on with its work. `progress` is told how far it is, and how far it goes.
+
+    Raises: `CheckStopped`.
     """
     last: int = connection.execute("SELECT coalesce(max(seq), 0) FROM audit").get
     if after and not connection.execute("SELECT 1 FROM audit WHERE seq=?", (after,)).fetchone():
@@ -52,7 +60,7 @@ def check_log(
     verdict = checker.verdict
     verdict.head = last
     verdict.checked_to = after
-    rows = _rows(connection, after, until, pause_s)
+    rows = _rows(connection, after, until, rest)
     try:
         for row in rows:
             if not checker.feed(row):
@@ -75,17 +83,18 @@ def check_log(
 
 
 def _rows(
-    connection: apsw.Connection, after: int, until: int, pause_s: float
+    connection: apsw.Connection, after: int, until: int, rest: Rest | None
 ) -> Iterator[FoundRow]:
     """In batches: one long read would keep the write-ahead log from being folded in."""
     while after < until:
+        begun = time.monotonic()
         rows = read_rows(connection, after, until, _BATCH)
         if not rows:
             return
         yield from rows
         after = rows[-1].seq
-        if pause_s:
-            time.sleep(pause_s)
+        if rest is not None and after < until and not rest(time.monotonic() - begun):
+            raise CheckStopped
 
 
 def _genesis(connection: apsw.Connection) -> Place | None:
@@ -126,7 +135,7 @@ def _place_after(connection: apsw.Connection, seq: int) -> Place | None:
             return None
         place = msgspec.structs.replace(_before(checkpoint), checkpoint=found[0])
     at, mac, chain = place.seq, place.mac, place.hash
-    for row in _rows(connection, at, seq, 0.0):
+    for row in _rows(connection, at, seq, None):
         head = head_of(row.seq, row.at_us, row.kind, row.account, row.order_id)
         at, mac, chain = row.seq, row.mac, next_hash(chain, digest_of(head, row.body, row.mac))
     return Place(at, mac, chain, place.checkpoint)
