@@ -22,7 +22,12 @@ DEADLINE_S = 30.0
 
 
 class Program:
-    """Runs `brokergate`; whatever is still running at the end of the test is killed."""
+    """Runs `brokergate`; whatever is still running at the end of the test is killed.
+
+    `how` is passed on to each process that is made.
+    """
+
+    how: dict[str, Any] = {}
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,16 +48,23 @@ class Program:
     def run(
         self, *arguments: str, stdin: str = "", env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        process = subprocess.Popen(
             [*PROGRAM, *arguments],
-            input=stdin,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
             env=self.environ | (env or {}),
-            timeout=DEADLINE_S,
-            check=False,
+            **self.how,
         )
+        with process:
+            try:
+                said, complained = process.communicate(stdin, timeout=DEADLINE_S)
+            except BaseException:
+                self.end(process)
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
 
     def json(self, *arguments: str, stdin: str = "") -> Any:
         """Run with `--json` and return what it printed; the command must succeed."""
@@ -71,6 +83,7 @@ class Program:
                 text=True,
                 cwd=self.folder,
                 env=self.environ | {"PYTHONUNBUFFERED": "1"},
+                **self.how,
             )
         self._started.append(process)
         return process
@@ -79,10 +92,13 @@ class Program:
         """What the last started program wrote to stderr."""
         return self._log.read_text()
 
+    def end(self, process: subprocess.Popen[str]) -> None:
+        """End a process that is not to be waited for."""
+        process.kill()
+
     def stop_all(self) -> None:
         for process in self._started:
-            if process.poll() is None:
-                process.kill()
+            self.end(process)
             if process.stdin and not process.stdin.closed:
                 process.stdin.close()
             if process.stdout:
