@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,13 +22,13 @@ from adapters.sdk.models import LoginStep, OtpRequired, RedirectRequired, Sessio
 from gateway.observability.context import asked_by
 from gateway.orchestrator.account import Account
 from gateway.orders.problems import Problem
-from gateway.orders.records import Reason
 from gateway.orders.times import IST
 from gateway.sessions.answers import LoginAnswer, Pending, asked, check_owner
 from gateway.sessions.faults import Fault, blocked_problem, login_problem, session_problem
+from gateway.sessions.life import SessionLife
 from gateway.sessions.record import Actor, SessionRecord
 from gateway.sessions.standing import LoginPlan, SessionRules, SessionView
-from gateway.sessions.states import KEPT, TRANSITIONS, SessionState
+from gateway.sessions.states import KEPT, SessionState
 from gateway.store import Store
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ class SessionManager:
         self._rules = rules or SessionRules()
         self._plan_of = plan_of or (lambda _: LoginPlan())
         self._record = SessionRecord(store, accounts)
+        self._life = SessionLife(self._record, self._rules)
         self._pending: dict[str, Pending] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -79,7 +80,7 @@ class SessionManager:
                 if standing.state not in KEPT:
                     standing.state = SessionState.MISSING
                 if standing.state is SessionState.EXPIRED:
-                    self._note_end(account, standing.last_error or "it ended")
+                    self._life.note_end(account, standing.last_error or "it ended")
                 continue
             # Whatever the row says, a token is there: it is used, or it ends now.
             standing.state = SessionState.ACTIVE
@@ -87,7 +88,7 @@ class SessionManager:
             account.session = session
             account.session_problem = None
             if session.expires_at <= _now():
-                self._expire(account, "the session ended at its time")
+                self._life.expire(account, "the session ended at its time")
                 await self._record.save(account, None, "expired")
 
     def lock(self, account_id: str) -> asyncio.Lock:
@@ -113,7 +114,7 @@ class SessionManager:
 
     def views(self) -> list[SessionView]:
         for account in self._accounts.values():
-            self._look(account)
+            self._life.look(account)
         return [
             self._record.of(account).view(account.id, account.broker, account.session)
             for account in self._accounts.values()
@@ -121,7 +122,7 @@ class SessionManager:
 
     def view(self, account_id: str) -> SessionView:
         account = self._accounts[account_id]
-        self._look(account)
+        self._life.look(account)
         return self._record.of(account).view(account_id, account.broker, account.session)
 
     async def login(
@@ -146,7 +147,7 @@ class SessionManager:
         async with lock:
             standing = self._record.of(account)
             if standing.is_blocked and unblock:
-                await self._unblock(account, actor)
+                await self._life.unblock(account, actor)
             if account.session is not None and not renew and account.session.expires_at > _now():
                 return LoginAnswer(
                     state=SessionState.ACTIVE,
@@ -154,7 +155,7 @@ class SessionManager:
                     expires_at=account.session.expires_at.astimezone(IST),
                 )
             if standing.is_blocked:
-                self._move(account, SessionState.BLOCKED, standing.last_error)
+                self._life.move(account, SessionState.BLOCKED, standing.last_error)
                 raise blocked_problem(account, standing)
             credentials = await self._credentials(account)
             self._pending.pop(account.id, None)
@@ -234,7 +235,7 @@ class SessionManager:
                         409, "callback_used", "a redirect is already waiting for confirm"
                     )
                 pending.parked_url = url
-                self._move(account, SessionState.PARKED)
+                self._life.move(account, SessionState.PARKED)
                 await self._record.note(account, "parked")
                 return LoginAnswer(
                     state=SessionState.PARKED, account=account.id, expires_at=pending.expires_at
@@ -272,47 +273,17 @@ class SessionManager:
         """Let a blocked account try once more: what the broker refused was changed."""
         async with self.lock(account.id):
             if self._record.of(account).is_blocked:
-                await self._unblock(account, actor)
+                await self._life.unblock(account, actor)
 
     def session_expired(self, account: Account, error: LoginExpired) -> None:
         """Drop a session at the broker's first word that it is dead."""
         if account.session is None:
             return
-        self._end(account, error.broker_message or error.message)
+        self._life.end(account, error.broker_message or error.message)
 
     def finish_erasing(self) -> None:
         """Erase what is left of ended tokens where that had to wait."""
         self._store.finish_erasing()
-
-    def _look(self, account: Account) -> None:
-        """Notice that a session has ended, or will soon."""
-        session = account.session
-        if session is None:
-            return
-        left = session.expires_at - _now()
-        if left <= timedelta(0):
-            self._end(account, "the session ended at its time")
-            return
-        standing = self._record.of(account)
-        ahead = standing.due_warning(left, self._rules.warn_ahead)
-        if standing.warned_s is not None and standing.state is SessionState.ACTIVE:
-            standing.move(SessionState.EXPIRING, standing.last_error)
-        if ahead is not None:
-            log.warning(
-                "%s: the session ends at %s, in %d minutes",
-                account.id,
-                session.expires_at.astimezone(IST).isoformat(),
-                left // timedelta(minutes=1),
-            )
-            ahead_s, left_s = int(ahead.total_seconds()), int(left.total_seconds())
-            self._record.later(
-                self._record.note(account, "expiring", ahead_s=ahead_s, left_s=left_s)
-            )
-
-    def _end(self, account: Account, why: str) -> None:
-        """Drop a session, and erase its token and tell of it as soon as the journal can."""
-        self._expire(account, why)
-        self._record.later(self._record.save(account, None, "expired", reason=why))
 
     async def _finish_redirect(self, account: Account, pending: Pending, url: str) -> LoginAnswer:
         credentials = await self._credentials(account)
@@ -332,13 +303,13 @@ class SessionManager:
     ) -> LoginAnswer:
         """Await one login step and turn its end into an answer or a `Problem`."""
         before = self._record.of(account).state
-        self._move(account, SessionState.LOGGING_IN)
+        self._life.move(account, SessionState.LOGGING_IN)
         try:
             step = await self._told(account, sent, work)
             if isinstance(step, Session):
                 return await self._prove(account, step)
         except Denied as error:
-            self._move(account, before, self._record.of(account).last_error)
+            self._life.move(account, before, self._record.of(account).last_error)
             if error.reason is not ReasonCode.BREAKER_OPEN:
                 raise login_problem(account, error, restart=True) from error
             raise session_problem(
@@ -349,12 +320,12 @@ class SessionManager:
         except GatewayError as error:
             self._pending.pop(account.id, None)
             words = error.broker_message or error.message
-            self._move(account, SessionState.MISSING, words)
+            self._life.move(account, SessionState.MISSING, words)
             await self._record.note(account, "login_failed", reason=words)
             raise login_problem(account, error, restart=True) from error
         except BaseException:
             self._pending.pop(account.id, None)
-            self._move(account, SessionState.MISSING, "the login was broken off")
+            self._life.move(account, SessionState.MISSING, "the login was broken off")
             raise
         return await self._ask(account, step)
 
@@ -401,23 +372,23 @@ class SessionManager:
         if last_chance or too_many:
             standing.is_blocked = True
             self._pending.pop(account.id, None)
-            self._move(account, SessionState.REFUSED, words)
-            self._move(account, SessionState.BLOCKED, words)
+            self._life.move(account, SessionState.REFUSED, words)
+            self._life.move(account, SessionState.BLOCKED, words)
             log.error("%s: no further login is tried: %s", account.id, words)
             await self._record.note(account, "blocked", reason=words)
         elif error.restart or pending is None:
             self._pending.pop(account.id, None)
-            self._move(account, SessionState.REFUSED, words)
+            self._life.move(account, SessionState.REFUSED, words)
             await self._record.note(account, "refused", reason=words)
         else:
-            self._move(account, before)
+            self._life.move(account, before)
             await self._record.note(account, "refused", reason=words)
         return login_problem(account, error, restart=error.restart, standing=standing)
 
     async def _ask(self, account: Account, step: OtpRequired | RedirectRequired) -> LoginAnswer:
         pending, answer = asked(account.id, step, _now())
         self._pending[account.id] = pending
-        self._move(account, answer.state)
+        self._life.move(account, answer.state)
         await self._record.note(account, answer.state.value)
         return answer
 
@@ -428,7 +399,7 @@ class SessionManager:
         check_owner(account, proven, credentials.get("client_id"), self._accounts.values())
         session = msgspec.structs.replace(session, client_id=proven)
         self._pending.pop(account.id, None)
-        self._activate(account, session)
+        self._life.activate(account, session)
         await self._record.save(account, session, "logged_in")
         self._on_active(account.id)
         return LoginAnswer(
@@ -456,7 +427,9 @@ class SessionManager:
             )
         if pending.expires_at <= _now():
             self._pending.pop(account.id, None)
-            self._move(account, SessionState.MISSING, "the pending login was not answered in time")
+            self._life.move(
+                account, SessionState.MISSING, "the pending login was not answered in time"
+            )
             raise session_problem(410, "challenge_expired", f"the challenge has expired; {again}")
         return pending
 
@@ -475,54 +448,6 @@ class SessionManager:
                 f" run: brokergate vault set {account.id}",
             )
         return credentials
-
-    def _activate(self, account: Account, session: Session) -> None:
-        standing = self._record.of(account)
-        if account.session is None:
-            self._move(account, SessionState.ACTIVE)
-        else:
-            standing.move(SessionState.ACTIVE)
-        account.session = session
-        account.session_problem = None
-        standing.proven_at = _now().astimezone(IST)
-        standing.refused_logins = 0
-        standing.attempts_left = None
-        standing.is_blocked = False
-        standing.warned_s = None
-
-    def _expire(self, account: Account, why: str) -> None:
-        self._note_end(account, why)
-        self._record.of(account).move(SessionState.EXPIRED, why)
-
-    def _note_end(self, account: Account, why: str) -> None:
-        account.session = None
-        account.session_problem = Reason(
-            code=ReasonCode.SESSION_EXPIRED,
-            message=f"the session of {account.id} has ended ({why});"
-            f" log in again: POST /v1/sessions/{account.id}/login",
-            retryable=True,
-        )
-
-    def _move(self, account: Account, state: SessionState, error: str | None = None) -> None:
-        """Change the state that is shown. A renewal does not take a working session out of use."""
-        standing = self._record.of(account)
-        if account.session is not None:
-            standing.last_error = error or standing.last_error
-            return
-        is_login = SessionState.LOGGING_IN in TRANSITIONS[standing.state]
-        if state is not standing.state and state not in TRANSITIONS[standing.state] and is_login:
-            # The session ended in the middle of its renewal, which is a login from here on.
-            standing.move(SessionState.LOGGING_IN)
-        standing.move(state, error)
-
-    async def _unblock(self, account: Account, actor: Actor | None) -> None:
-        """One more try: the next refusal blocks again."""
-        standing = self._record.of(account)
-        standing.is_blocked = False
-        standing.refused_logins = min(standing.refused_logins, self._rules.most_refused - 1)
-        if standing.state is SessionState.BLOCKED:
-            standing.move(SessionState.MISSING, standing.last_error)
-        await self._record.note(account, "unblocked", actor=actor)
 
     async def _tell_login_due(self, account: Account) -> None:
         blocked = self._record.of(account).is_blocked

@@ -188,7 +188,7 @@ async def test_a_new_login_makes_it_active_again_and_warns_anew(one):
     fresh = msgspec.structs.replace(
         account.session, expires_at=datetime.now(UTC) + timedelta(hours=8)
     )
-    one.gateway.sessions._activate(account, fresh)
+    one.gateway.sessions._life.activate(account, fresh)
     assert await state(one, "fyers-main") == "active"
 
     ends_in(one, "fyers-main", minutes=10)
