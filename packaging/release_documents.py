@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from release_parts import Part, canonical
 
@@ -73,13 +74,15 @@ def _component(part: Part) -> dict[str, Any]:
 
 
 def _licence(words: str) -> dict[str, Any]:
-    if " WITH Bootloader" in words or words in ("BSD", "unknown", "see its package"):
+    if words in ("BSD", "unknown", "see its package"):
         return {"license": {"name": words}}
-    if any(word in words for word in (" OR ", " AND ", "(")):
+    if any(word in words for word in (" OR ", " AND ", " WITH ", "(")):
         return {"expression": words}
     return {"license": {"id": words}}
 
 
 def _ref(part: Part) -> str:
     kind = "generic" if part.system else "pypi"
-    return f"pkg:{kind}/{canonical(part.name) if kind == 'pypi' else part.name}@{part.version}"
+    name = canonical(part.name) if kind == "pypi" else quote(part.name)
+    # A package-url keeps ":" and "+" of a Debian version for itself.
+    return f"pkg:{kind}/{name}@{quote(part.version, safe='')}"

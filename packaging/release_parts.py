@@ -49,7 +49,11 @@ _CLASSIFIERS = {
     "The Unlicense (Unlicense)": "Unlicense",
 }
 # What a package says loosely, read from the text that it brings.
-_READ = {"apsw": "Zlib", "pyinstaller": "GPL-2.0-or-later WITH Bootloader-exception"}
+_READ = {
+    "apsw": "Zlib",
+    "itsdangerous": "BSD-3-Clause",
+    "pyinstaller": "GPL-2.0-or-later WITH Bootloader-exception",
+}
 # Libraries of the system that may not be handed on inside a program of another licence.
 _NOT_TO_BE_PACKED = {"libreadline": "GPL-3.0-or-later"}
 _WORDS = {
@@ -199,7 +203,14 @@ def system_part(name: str, path: Path) -> Part:
                     text=True,
                     check=False,
                 )
-                return Part(name, shown.stdout or "unknown", "see its package", system=True)
+                said = Path("/usr/share/doc", package.partition(":")[0], "copyright")
+                texts = ()
+                if said.is_file():
+                    text = said.read_text(encoding="utf-8", errors="replace").strip()
+                    texts = ((said.name, text),)
+                return Part(
+                    name, shown.stdout or "unknown", "see its package", texts=texts, system=True
+                )
     return Part(name, "unknown", "see its package", system=True)
 
 

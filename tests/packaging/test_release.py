@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import platform
 import re
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -128,6 +130,38 @@ def test_licence_that_was_not_looked_at_stops_a_release(licence: str, accepted: 
 def test_library_of_the_system_that_may_not_be_packed_stops_a_release() -> None:
     assert not parts.Part("libreadline.so.8", "8.2", "see its package", system=True).is_accepted
     assert parts.Part("libz.so.1", "1.2", "see its package", system=True).is_accepted
+
+
+def test_purl_of_a_systems_library_keeps_what_is_special_in_its_version() -> None:
+    sys.path.insert(0, str(PACKAGING))
+    try:
+        documents = module("release_documents")
+    finally:
+        sys.path.remove(str(PACKAGING))
+    part = parts.Part("libz.so.1", "1:1.2.13+b1", "see its package", system=True)
+
+    [component] = documents.sbom(PROJECT, [part], datetime.now(UTC))["components"]
+
+    assert "pkg:generic/libz.so.1@1%3A1.2.13%2Bb1" == component["purl"]
+
+
+def test_programs_of_a_build_come_along_to_where_the_release_is_wanted(tmp_path: Path) -> None:
+    sys.path.insert(0, str(PACKAGING))
+    try:
+        release = module("release")
+    finally:
+        sys.path.remove(str(PACKAGING))
+    built, out = tmp_path / "dist", tmp_path / "out"
+    built.mkdir()
+    out.mkdir()
+    ours = f"brokergate-1.2.3-linux-{platform.machine()}"
+    for name in (ours, f"{ours}.tar.gz", f"brokergate-1.2.2-linux-{platform.machine()}"):
+        (built / name).write_text(name)
+
+    release.collect(built, out, "1.2.3")
+    release.collect(out, out, "1.2.3")
+
+    assert {ours, f"{ours}.tar.gz"} == {path.name for path in out.iterdir()}
 
 
 def test_lists_of_a_build_say_what_is_inside(tmp_path: Path) -> None:
