@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from benchmarks.beside import as_table, pairs_of
 from benchmarks.compare import compare, newest
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -42,3 +43,17 @@ def test_the_newest_report_is_taken_and_the_committed_ones_can_be_compared(tmp_p
     committed = newest(RESULTS)
     assert committed is not None
     assert all(before == now for _, before, now, _ in compare(committed, committed))
+
+
+def test_two_commits_are_compared_pair_by_pair():
+    # The machine slowed down threefold between the pairs: only the ratios within them tell.
+    pairs = pairs_of([(report(1.0), report(2.0)), (report(3.0), report(6.0))])
+
+    assert [(1.0, 2.0), (3.0, 6.0)] == pairs["1 leg, 8 at once: overhead p50", "ms"]
+    [row] = [line for line in as_table("v1", pairs).splitlines() if "overhead p50" in line]
+    assert "| 2.00 ms | 4.00 ms | 2.00 | 2.00 to 2.00 |" in row
+
+
+def test_a_figure_that_was_nothing_has_no_ratio():
+    nothing = pairs_of([(report(0.0), report(2.0))])
+    assert "overhead p50" not in as_table("v1", nothing)
