@@ -8,6 +8,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -82,6 +83,7 @@ class AlertDesk:
         self._read_secret = read_secret
         self._first_retry_s = first_retry_s
         self._queue: AlertQueue | None = None
+        self._at = 0
         self._repeats = Repeats(
             repeat_after_us=settings.repeat_after_s * _SECOND_US,
             most_per_hour=settings.most_per_hour,
@@ -108,13 +110,14 @@ class AlertDesk:
             log.error("what an earlier run left of alerts cannot be taken up: %s", error)
         # A journal that was restored from a backup is shorter than it was.
         at = head if at is None or at > head else at
+        self._at = at
         await self._put([], at)
-        self._spawn(self._follow(at), "following the audit log")
-        self._spawn(self._take_given(), "taking alerts")
+        self._spawn(self._follow, "following the audit log")
+        self._spawn(self._take_given, "taking alerts")
         for receiver in self.receivers.values():
-            self._spawn(self._serve(receiver), f"the receiver {receiver.name}")
+            self._spawn(partial(self._serve, receiver), f"the receiver {receiver.name}")
         if any(receiver.takes_heads() for receiver in self.receivers.values()):
-            self._spawn(self._tell_heads(), "telling the audit head")
+            self._spawn(self._tell_heads, "telling the audit head")
 
     async def stop(self) -> None:
         """End at once; what was not told stays in the queue."""
@@ -166,13 +169,13 @@ class AlertDesk:
             return Delivery(receiver=name, ok=False, error=str(error))
         return Delivery(receiver=name, ok=True)
 
-    async def _follow(self, at: int) -> None:
-        """Turn the rows of the audit log after row `at` into alerts."""
-        kept = at
+    async def _follow(self) -> None:
+        """Turn the rows of the audit log after the place that was reached into alerts."""
+        kept = self._at
         with self._store.watch() as changed:
             while True:
                 changed.clear()
-                wanted = RowFilter(after=at, kinds=KINDS, limit=_PAGE)
+                wanted = RowFilter(after=self._at, kinds=KINDS, limit=_PAGE)
                 rows, at = await self._store.audit_rows(wanted)
                 oldest_us = now_us() - self._oldest_us()
                 found = [alert_of(row) for row in rows if row.at_us >= oldest_us]
@@ -180,6 +183,7 @@ class AlertDesk:
                 if alerts or at - kept >= _KEEP_PLACE_EVERY:
                     await self._keep(alerts, at)
                     kept = at
+                self._at = at
                 if len(rows) == _PAGE:
                     continue
                 with contextlib.suppress(TimeoutError):
@@ -334,13 +338,13 @@ class AlertDesk:
     def _oldest_us(self) -> int:
         return self._settings.max_age_hours * 3600 * _SECOND_US
 
-    def _spawn(self, work: Awaitable[None], what: str) -> None:
+    def _spawn(self, work: Callable[[], Awaitable[None]], what: str) -> None:
         async def kept_alive() -> None:
-            try:
-                await work
-            except asyncio.CancelledError:
-                raise
-            except Exception:
-                log.exception("alerts: %s ended with an error", what)
+            while True:
+                try:
+                    await work()
+                except Exception:
+                    log.exception("alerts: %s met an error and goes on", what)
+                await asyncio.sleep(self._first_retry_s)
 
         self._tasks.add(asyncio.get_running_loop().create_task(kept_alive()))

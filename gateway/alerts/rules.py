@@ -39,7 +39,12 @@ _SESSIONS = {
 def alert_of(row: AuditRow) -> Alert | None:
     """Return the alert that a row means, None for none."""
     words = _WORDS.get(row.kind)
-    body = msgspec.json.decode(row.body)
+    try:
+        body = msgspec.json.decode(row.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+        # Nothing that the gateway wrote: it must not keep the rows after it from being told.
+        text = f"row {row.seq} of the audit log cannot be read; run: brokergate audit verify"
+        return make_alert(Rule.AUDIT_FAILURE, Severity.CRITICAL, text, "unreadable row")
     found = words(row, body) if words is not None and isinstance(body, dict) else None
     if found is None:
         return None

@@ -145,6 +145,30 @@ async def test_rows_written_while_nobody_followed_are_told_at_the_next_start(tmp
         assert "it was there" in alert["text"]
 
 
+async def test_neither_a_failing_read_nor_an_unreadable_row_ends_the_following(tmp_path):
+    async with HookServer() as server:
+        rig = rig_with(tmp_path, hook(server.port))
+        async with rig:
+            await seal(rig)
+            retry_fast(rig)
+            store, faults = rig.gateway.store, ["spoil", "fail"]
+            read = store.audit_rows
+
+            async def faulty(wanted):
+                rows, at = await read(wanted)
+                if not any(row.kind == "kill" for row in rows) or not faults:
+                    return rows, at
+                if faults.pop() == "fail":
+                    raise OSError("a bad sector")
+                return [msgspec.structs.replace(row, body=b"{") for row in rows], at
+
+            store.audit_rows = faulty
+            await halt(rig)
+            assert await until(lambda: server.of("audit_failure"))
+            await halt(rig)
+            assert await until(lambda: server.of("kill_switch"))
+
+
 async def test_redirects_are_not_followed(tmp_path):
     async with HookServer() as other:
         to = f"http://127.0.0.1:{other.port}/"
