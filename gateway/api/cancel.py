@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
 from enum import StrEnum
 from typing import Any
@@ -25,6 +26,8 @@ from gateway.orders.problems import Problem
 from gateway.orders.request import FieldError, Name, instrument_problems
 from gateway.secrets.api_keys import Scope
 from gateway.store import OrderFilter, Store
+
+log = logging.getLogger(__name__)
 
 _WAIT_S = 15.0
 _ONE_WAIT_S = 3.0
@@ -162,16 +165,23 @@ class CancelRoutes:
         errors = instrument_problems(instrument)
         near: list[str] = []
         if not errors:
-            if await self._instruments.find_everywhere(instrument):
+            try:
+                if await self._may_be_meant(instrument):
+                    return
+                near = await self._instruments.suggest(instrument)
+            except Exception:
+                log.exception("whether there is %s cannot be told; cancelling goes on", instrument)
                 return
-            if await self._store.search_orders(OrderFilter(instrument=instrument, limit=1)):
-                return
-            if await self._instruments.missing():
-                return
-            near = await self._instruments.suggest(instrument)
             errors = [FieldError("instrument", f"{instrument} is in no instrument master")]
         text = f"instrument {errors[0].message}; nothing was cancelled"
         raise Problem(422, "invalid_request", text, errors=errors, extra={"did_you_mean": near})
+
+    async def _may_be_meant(self, instrument: str) -> bool:
+        return bool(
+            await self._instruments.find_everywhere(instrument)
+            or await self._store.search_orders(OrderFilter(instrument=instrument, limit=1))
+            or await self._instruments.missing()
+        )
 
     async def _sweep(
         self,

@@ -19,6 +19,21 @@ async def test_cancel_all_refuses_an_instrument_that_cannot_be_meant(one: Rig) -
     assert (known.status, known.json["total"]) == (200, 0)
 
 
+async def test_cancel_all_goes_on_where_the_masters_cannot_be_read(
+    one: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = await one.place("far", price="700.00", accounts=["fyers-main"], wait_for="book")
+
+    async def broken(instrument: str) -> None:
+        raise OSError("a bad sector")
+
+    monkeypatch.setattr(one.gateway.instruments, "find_everywhere", broken)
+    reply = await one.call("POST", "/v1/orders/cancel-all", {"instrument": ORDER["instrument"]})
+
+    assert (reply.status, reply.json["total"]) == (200, 1), reply.content
+    assert placed.status in (200, 201, 202)
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
