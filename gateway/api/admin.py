@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -217,4 +218,22 @@ def credential_errors(account: Account, fields: dict[str, str]) -> list[FieldErr
         for name, field in known.items()
         if field.required and not fields.get(name)
     )
+    errors.extend(
+        FieldError(name, "must be a whole address, such as https://your-host/v1/callback/ACCOUNT")
+        for name, value in fields.items()
+        if name in known and name.endswith("_uri") and value and not _is_address(value)
+    )
+    errors.extend(
+        FieldError(name, "has blanks around it; was more copied than the value?")
+        for name, value in fields.items()
+        if name in known and "password" not in name and value != value.strip()
+    )
     return errors
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text.strip())
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -54,8 +54,6 @@ def set_(
     given = _read_object() if from_stdin else None
     with connected(target_of(config, url, key_file), offline=True, makes_store=True) as api:
         broker = _broker_of(api, account)
-        if given is None and not sys.stdin.isatty():
-            raise Failure("there is no terminal to ask at; pipe one JSON object with --stdin")
         fields = given if given is not None else _ask_for(account, broker)
         ask(api, "PUT", f"/v1/accounts/{quote(account)}/credentials", {"fields": fields})
     if as_json:
@@ -176,6 +174,13 @@ def _ask_for(account: str, broker: str) -> dict[str, str]:
     plugin = load_plugins().get(broker)
     if plugin is None:
         raise Failure(f"no adapter for {broker} is installed here; use --stdin")
+    if not plugin.capabilities.credentials:
+        raise Failure(
+            f"{plugin.title} needs no credentials; log in while the gateway runs:"
+            f" brokergate login {account}"
+        )
+    if not sys.stdin.isatty():
+        raise Failure("there is no terminal to ask at; pipe one JSON object with --stdin")
     click.echo(f"{plugin.title} credentials of {account}; Enter leaves an optional one out.")
     answers = {field.name: _prompt(field) for field in plugin.capabilities.credentials}
     return {name: value for name, value in answers.items() if value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
@@ -188,3 +189,35 @@ def test_groups_list_their_commands_in_whole_sentences(program: Program, group: 
 async def test_console_says_what_to_do_where_nothing_listens(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match="is `brokergate serve` running"):
         await call(Where(socket=f"{tmp_path}/control.sock"), "GET", "/livez")
+
+
+def test_practice_account_is_told_to_need_no_credentials(program: Program) -> None:
+    assert 0 == program.run("init", "--broker", "paper").returncode
+
+    done = program.run("vault", "set", "paper-main")
+
+    assert 1 == done.returncode
+    assert "needs no credentials" in done.stderr
+    assert "brokergate login paper-main" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("redirect_uri", "gate.lan", "redirect_uri must be a whole address"),
+        ("redirect_uri", "https://", "redirect_uri must be a whole address"),
+        ("app_id", "A-100\n", "app_id has blanks around it"),
+    ],
+)
+def test_credentials_that_no_login_can_take_are_not_sealed(
+    program: Program, field: str, value: str, words: str
+) -> None:
+    assert 0 == program.run("init", "--broker", "fyers").returncode
+    good = {"app_id": "A-100", "secret_key": "s", "redirect_uri": "https://gate.lan/cb"}
+    sealed = json.dumps({**good, field: value})
+
+    done = program.run("vault", "set", "fyers-main", "--stdin", stdin=sealed)
+
+    assert 1 == done.returncode
+    assert words in done.stderr
+    assert "empty" in program.run("vault", "list").stdout
