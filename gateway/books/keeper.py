@@ -26,6 +26,7 @@ from gateway.books.known import Book, KnownOrder, KnownPosition, is_of_day, pack
 from gateway.books.reader import BookReader, NotRead
 from gateway.calendar import Calendar
 from gateway.orchestrator.account import Account
+from gateway.orchestrator.trading_day import CLOSE
 from gateway.orders.times import ist, now_us, rfc3339, to_us
 from gateway.store import Store, StoreBroken
 from gateway.store.owners import OwnedLeg, legs_between
@@ -174,7 +175,8 @@ class SnapshotKeeper:
         expiry = before_expiry(day, session.expires_at)
         if expiry is not None and state.settled_us < expiry <= now:
             return "session_ends"
-        if not closes_of(day, ())[0] <= now:
+        if not any(state.settled_us < at <= now for at in closes_of(day, CLOSE)):
+            # Whatever was used, nothing has closed since: the day's legs need not be read.
             return None
         sent = await self._sent_on(account, day)
         used = {exchange_of(owned.leg.instrument) for owned in sent}

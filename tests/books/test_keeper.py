@@ -15,6 +15,7 @@ from gateway.books.keeper import SnapshotKeeper
 from gateway.books.known import KnownPosition, packed
 from gateway.orders.times import IST, to_us
 from gateway.runtime import Gateway
+from gateway.store.owners import legs_between
 from gateway.store.snapshots import SnapshotKind, put_snapshot
 from tests.books.conftest import elsewhere, fail, put_leg
 from tests.gateway.rig import Rig
@@ -110,6 +111,24 @@ async def test_a_gateway_that_starts_after_the_close_keeps_them_then(kept):
     await kept.look(FRIDAY, "18:30")
 
     assert [("taken", "2026-11-20", "close")] == await kept.log()
+
+
+async def test_an_evening_reads_the_days_orders_no_more_than_each_close_asks_for(kept, monkeypatch):
+    read = []
+
+    def between(*args):
+        read.append(args)
+        return legs_between(*args)
+
+    monkeypatch.setattr("gateway.books.keeper.legs_between", between)
+    await kept.look(FRIDAY, "15:45")
+    reads = len(read)
+    for text in ("15:46", "16:30", "17:14"):
+        await kept.look(FRIDAY, text)
+    assert reads > 0
+    assert len(read) == reads
+    await kept.look(FRIDAY, "17:20")
+    assert len(read) == reads + 1
 
 
 async def test_another_start_of_the_gateway_does_not_keep_them_again(kept):
