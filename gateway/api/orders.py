@@ -86,6 +86,7 @@ class OrderRoutes:
                     "from": "placed at or after, RFC 3339 with offset",
                     "to": "placed before, RFC 3339 with offset",
                     "idempotency_key": "the key an order, or its basket, was placed with",
+                    "mine": "true: only what this API client placed, as keys belong to a client",
                     "limit": f"1 to {_MAX_PAGE}, default 100",
                     "cursor": "next_cursor of the page before",
                 },
@@ -282,6 +283,8 @@ def _filter_of(call: Call) -> OrderFilter:
     is_open = {"true": True, "false": False, None: None}.get(query.get("open"), "bad")
     if is_open == "bad":
         errors.append(FieldError("open", "must be true or false"))
+    if query.get("mine", "true") not in ("true", "false"):
+        errors.append(FieldError("mine", "must be true or false"))
     limit = query.get("limit", "100")
     if not limit.isdigit() or not 1 <= int(limit) <= _MAX_PAGE:
         errors.append(FieldError("limit", f"must be 1 to {_MAX_PAGE}"))
@@ -297,6 +300,7 @@ def _filter_of(call: Call) -> OrderFilter:
         open=is_open if isinstance(is_open, bool) else None,
         strategy=query.get("strategy"),
         instrument=query.get("instrument"),
+        client=call.who.client if query.get("mine") == "true" else None,
         idempotency_key=query.get("idempotency_key"),
         from_us=from_us,
         to_us=to_us,

@@ -63,7 +63,7 @@ class AsyncClient(Base):
 
     async def find_order(self, key: str) -> Order | None:
         """Return the order of an idempotency key as it is now; None where there is none."""
-        page = await self._send(calls.orders(idempotency_key=key, limit="1"))
+        page = await self._send(calls.of_key(key))
         return page.orders[0] if page.orders else None
 
     async def wait(self, order: Order, *, wait_s: float | None = None) -> Order:

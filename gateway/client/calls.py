@@ -96,7 +96,7 @@ def place(order: OrderFields, key: str) -> Request[models.Order]:
         body=body,
         key=key,
         timeout_s=wait_ms / 1000 + _SPARE_S,
-        look=orders(idempotency_key=key, limit="1"),
+        look=of_key(key),
     )
 
 
@@ -137,6 +137,11 @@ def validate(order: OrderFields) -> Request[models.Trial]:
 
 def orders(**query: str | None) -> Request[models.OrderPage]:
     return Request("GET", "/v1/orders", models.OrderPage, Repeat.READ, query=texts(query))
+
+
+def of_key(key: str) -> Request[models.OrderPage]:
+    """Ask for the order of a key; another client may have used the same."""
+    return orders(idempotency_key=key, mine="true", limit="1")
 
 
 def order(order_id: str) -> Request[models.Order]:

@@ -25,6 +25,8 @@ FINAL = frozenset(
     ("DENIED", "LAPSED", "REFUSED", "FILLED", "CANCELLED", "REJECTED", "EXPIRED", "ABSENT")
 )
 _LARGEST_PAGE = 500
+# What an order has to share with a request to be the one that it made.
+_SAME = ("instrument", "side", "order_type", "product", "quantity")
 _BUSY_CODES = ("rate_limited", "stopping", "too_many_streams", "idempotency_in_flight")
 _LATER_CODES = ("login_in_progress", "breaker_open", "broker_unavailable", "not_kept")
 
@@ -212,7 +214,10 @@ def _is_over(order: Order, account: str | None) -> bool:
 
 
 def _looked_up(request: Request[T]) -> Generator[Step, Answer | None, T | None]:
-    """Ask for the order of a key. None: there is none, or it cannot be told now."""
+    """Ask for the order of a key. None: there is none like it, or it cannot be told now.
+
+    Sending again under the key is safe then: the gateway says so where the key is of another order.
+    """
     assert request.look is not None  # noqa: S101
     answer = _answered((yield Send(request.look)))
     if not isinstance(answer, Reply) or answer.status != 200:
@@ -222,6 +227,8 @@ def _looked_up(request: Request[T]) -> Generator[Step, Answer | None, T | None]:
     except msgspec.MsgspecError:
         return None
     found: Any = page.orders[0] if page.orders else None
+    if found is None or any(found.request.get(name) != request.body.get(name) for name in _SAME):
+        return None
     return found  # type: ignore[no-any-return]
 
 

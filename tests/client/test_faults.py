@@ -23,7 +23,33 @@ async def test_lost_answer_is_asked_for_by_its_key_and_not_sent_again(desk: Desk
 
     assert "accepted" == order.summary
     assert ["lost"] == desk.between.keys()
-    assert ("GET", "/v1/orders?idempotency_key=lost&limit=1", None) in desk.between.seen
+    assert ("GET", "/v1/orders?idempotency_key=lost&mine=true&limit=1", None) in desk.between.seen
+    assert 1 == len(desk.sent())
+
+
+async def test_order_of_another_client_under_the_same_key_is_not_taken_for_ours(desk: Desk) -> None:
+    other = await desk.rig.new_key("another", ["trade"])
+    async with AsyncClient(desk.between.url, other, policy=QUICK) as client:
+        theirs = await client.place(key="morning", **ORDER)
+    desk.between.todo.append(DROP)
+    ours = await desk.aio.place(key="morning", **{**ORDER, "quantity": 2})
+
+    assert theirs.order_id != ours.order_id
+    assert 2 == ours.legs[0].quantity
+    found = await desk.aio.find_order("morning")
+    assert found is not None
+    assert ours.order_id == found.order_id
+
+
+async def test_key_of_an_earlier_order_is_not_taken_for_this_one_after_a_lost_answer(
+    desk: Desk,
+) -> None:
+    await desk.aio.place(key="again", **ORDER)
+    desk.between.todo.append(DROP)
+    with pytest.raises(LookFirst) as caught:
+        await desk.aio.place(key="again", **{**ORDER, "side": "SELL"})
+
+    assert "idempotency_key_reused" == caught.value.code
     assert 1 == len(desk.sent())
 
 
