@@ -73,7 +73,9 @@ def _print(findings: Findings) -> None:
         hosts = ", ".join(dict.fromkeys(adapter.hosts.values())) or "no host: nothing leaves"
         click.echo(f"note  adapter {adapter.broker}: {hosts}")
     bad = sum(check.ok is False for check in findings.checks)
-    click.echo(f"{bad} to mend: the lines with BAD" if bad else "Nothing is wrong.")
+    open_ = sum(check.ok is None and check.fix is not None for check in findings.checks)
+    notes = f"; {open_} still to do: the notes with a fix" if open_ else ""
+    click.echo(f"{bad} to mend: the lines with BAD" if bad else f"Nothing is wrong{notes}.")
 
 
 def _adapters() -> list[AdapterHosts]:

@@ -171,7 +171,7 @@ def _write_file(
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_durably(path, f"{reason} (brokergate kill engage --level {level} --scope {scope})\n")
     except OSError as error:
-        raise Failure(f"{why}; and {path} cannot be written: {error}") from error
+        raise Failure(f"{why}; and {path} cannot be written: {error.strerror}") from error
     enough = level in ("REDUCE_ONLY", "HALT_NEW")
     if as_json:
         print_json({"kill_file": str(path), "level": "HALT_NEW", "scope": "global", "why": why})

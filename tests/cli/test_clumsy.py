@@ -166,6 +166,7 @@ def test_doctor_names_accounts_without_credentials(program: Program) -> None:
 
     assert "fyers-main has no app_id, secret_key, redirect_uri in the vault" in before
     assert "fix: brokergate vault set fyers-main" in before
+    assert "Nothing is wrong; 3 still to do: the notes with a fix." in before
     assert "fyers-main: sealed" in after
     assert "paper-main" not in after.partition("credentials")[2]
 
