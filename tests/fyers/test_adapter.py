@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
@@ -16,21 +14,16 @@ import pytest
 from adapters.fyers import PLUGIN
 from adapters.fyers.adapter import FyersAdapter
 from adapters.fyers.constants import IST
-from adapters.fyers.login import session_end
 from adapters.fyers.orders import order_body
 from adapters.fyers.simulator import FyersSimulator
-from adapters.fyers.simulator_login import mint_jwt
 from adapters.fyers.simulator_symbols import ticker
 from adapters.sdk.errors import (
     BadAnswer,
     Denied,
     GatewayError,
     LoginExpired,
-    LoginRefused,
-    NotSent,
     NotSupported,
     OutcomeUnknown,
-    Progress,
     ReasonCode,
     Refused,
 )
@@ -42,189 +35,13 @@ from adapters.sdk.models import (
     OrderType,
     PlaceOrder,
     Product,
-    RedirectRequired,
     Session,
     Side,
     Validity,
 )
-from tests.fyers.conftest import Gate, context, log_in, ref
+from tests.fyers.conftest import Gate, context, ref
 
 MakeOrder = Callable[..., PlaceOrder]
-
-
-async def redirected(
-    adapter: FyersAdapter, simulator: FyersSimulator
-) -> tuple[RedirectRequired, str]:
-    step = await adapter.begin_login(simulator.credentials)
-    assert isinstance(step, RedirectRequired)
-    return step, await simulator.complete_login(step)
-
-
-async def test_login_page_is_named_without_a_request(
-    adapter: FyersAdapter, simulator: FyersSimulator
-):
-    step = await adapter.begin_login(simulator.credentials)
-
-    assert isinstance(step, RedirectRequired)
-    url = urlsplit(step.login_url)
-    assert step.login_url.startswith(simulator.base_urls["login"] + "/generate-authcode?")
-    assert {
-        "client_id": ["SIMFYERS01-100"],
-        "redirect_uri": ["http://127.0.0.1:8080/v1/callback/fyers-main"],
-        "response_type": ["code"],
-        "state": [step.state],
-    } == parse_qs(url.query)
-    assert step.state == step.pending["state"]
-    assert len(step.state) >= 22
-    assert not simulator.calls
-
-
-async def test_redirect_gives_a_session_with_a_proven_client_code(
-    adapter: FyersAdapter, simulator: FyersSimulator
-):
-    session = await log_in(adapter, simulator)
-
-    assert "FX0011" == session.client_id
-    assert session.token in simulator.sessions
-    assert {"app_id": "SIMFYERS01-100"} == session.extra
-    assert (6, 0) == (session.expires_at.hour, session.expires_at.minute)
-    assert timedelta(0) < session.expires_at - session.logged_in_at <= timedelta(days=1)
-    assert "FX0011" == await adapter.prove_session(session)
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda url, _: url.replace("state=", "state=x"),
-        lambda url, _: url.partition("&state=")[0],
-        lambda url, state: f"{url}&state={state}",
-        lambda url, _: "http://[broken",
-        lambda url, _: "",
-    ],
-)
-async def test_url_of_another_login_is_refused_and_the_right_one_still_works(
-    adapter: FyersAdapter, simulator: FyersSimulator, spoil: Callable[[str, str], str]
-):
-    step, url = await redirected(adapter, simulator)
-
-    with pytest.raises(LoginRefused) as caught:
-        await adapter.submit_redirect(
-            simulator.credentials, step.pending, spoil(url, step.state or "")
-        )
-    assert not caught.value.restart
-    assert isinstance(
-        await adapter.submit_redirect(simulator.credentials, step.pending, url), Session
-    )
-
-
-async def test_login_without_a_pending_state_is_refused(
-    adapter: FyersAdapter, simulator: FyersSimulator
-):
-    _, url = await redirected(adapter, simulator)
-
-    with pytest.raises(LoginRefused):
-        await adapter.submit_redirect(simulator.credentials, {}, url + "&state=")
-
-
-async def test_login_page_that_says_error_ends_the_login(
-    adapter: FyersAdapter, simulator: FyersSimulator
-):
-    step, _ = await redirected(adapter, simulator)
-
-    with pytest.raises(LoginRefused) as caught:
-        await adapter.submit_redirect(
-            simulator.credentials,
-            step.pending,
-            f"http://x/?s=error&code=-352&message=Invalid+App&state={step.state}",
-        )
-    assert caught.value.restart
-    assert "Invalid App" == caught.value.broker_message
-
-
-async def test_code_is_good_once(adapter: FyersAdapter, simulator: FyersSimulator):
-    step, url = await redirected(adapter, simulator)
-    await adapter.submit_redirect(simulator.credentials, step.pending, url)
-
-    with pytest.raises(LoginRefused) as caught:
-        await adapter.submit_redirect(simulator.credentials, step.pending, url)
-    assert caught.value.restart
-    assert "-437" == caught.value.broker_code
-
-
-async def test_wrong_secret_is_refused_and_not_shown(
-    adapter: FyersAdapter, simulator: FyersSimulator
-):
-    step, url = await redirected(adapter, simulator)
-
-    with pytest.raises(LoginRefused) as caught:
-        await adapter.submit_redirect(
-            {**simulator.credentials, "secret_key": "WRONG-SECRET"}, step.pending, url
-        )
-    assert "-371" == caught.value.broker_code
-    assert "WRONG-SECRET" not in str(caught.value)
-
-
-async def test_login_of_another_client_is_refused(adapter: FyersAdapter, simulator: FyersSimulator):
-    step, url = await redirected(adapter, simulator)
-
-    with pytest.raises(LoginRefused) as caught:
-        await adapter.submit_redirect(
-            {**simulator.credentials, "client_id": "FX9999"}, step.pending, url
-        )
-    assert caught.value.restart
-
-
-@pytest.mark.parametrize("name", ["app_id", "redirect_uri"])
-async def test_missing_credential_is_named(
-    adapter: FyersAdapter, simulator: FyersSimulator, name: str
-):
-    with pytest.raises(LoginRefused, match=name):
-        await adapter.begin_login({**simulator.credentials, name: " "})
-
-
-async def test_one_time_passwords_are_the_login_pages_matter(adapter: FyersAdapter):
-    with pytest.raises(NotSupported):
-        await adapter.submit_otp({}, {}, "123456")
-    with pytest.raises(NotSupported):
-        await adapter.resend_otp({}, {})
-
-
-@pytest.mark.parametrize("action", ["accept_then_reset", "accept_then_html", "accept_then_empty"])
-async def test_lost_answer_to_the_code_exchange_is_unknown(
-    adapter: FyersAdapter, simulator: FyersSimulator, action: str
-):
-    step, url = await redirected(adapter, simulator)
-    simulator.faults.add([{"call": "login", "action": action}])
-
-    with pytest.raises(OutcomeUnknown):
-        await adapter.submit_redirect(simulator.credentials, step.pending, url)
-
-
-async def test_logout_kills_the_token_and_may_be_repeated(
-    adapter: FyersAdapter, simulator: FyersSimulator, session: Session
-):
-    await adapter.logout(session)
-
-    assert not simulator.sessions
-    with pytest.raises(LoginExpired):
-        await adapter.prove_session(session)
-    await adapter.logout(session)
-
-
-def test_token_dies_at_six_in_the_morning_at_the_latest(simulator: FyersSimulator):
-    now = datetime(2026, 11, 22, 10, 0, tzinfo=IST)
-    edge = datetime(2026, 11, 23, 6, 0, tzinfo=IST)
-
-    def token(end: datetime) -> str:
-        return mint_jwt(simulator.rng, {"exp": int(end.timestamp())})
-
-    assert edge == session_end(token(now + timedelta(days=9)), now)
-    assert now + timedelta(hours=1) == session_end(token(now + timedelta(hours=1)), now)
-    assert edge == session_end(token(now - timedelta(hours=1)), now)
-    assert edge == session_end(token(now + timedelta(days=9)), now.astimezone(UTC))
-    assert edge.replace(day=22) == session_end("opaque", now.replace(hour=5, minute=59))
-    for opaque in ("", "a.b.c", "a.e30.c", "a.W10.c", "a.eyJleHAiOjFlOTl9.c"):
-        assert edge == session_end(opaque, now)
 
 
 async def test_order_is_taken_and_found_by_id_by_tag_and_in_the_book(
@@ -506,177 +323,6 @@ def test_order_body_is_exactly_the_documented_one(order: MakeOrder):
         "offlineOrder": False,
         "orderTag": "123456789012345",
     } == order_body(order())
-
-
-_LOST = (
-    "accept_then_reset",
-    "accept_then_close",
-    "accept_then_status",
-    "accept_then_html",
-    "accept_then_empty",
-    "accept_then_truncated",
-    "reset_at_byte",
-)
-
-
-@pytest.mark.parametrize("action", _LOST)
-async def test_lost_answer_is_unknown_and_the_order_was_sent_once(
-    adapter: FyersAdapter,
-    simulator: FyersSimulator,
-    session: Session,
-    order: MakeOrder,
-    action: str,
-):
-    simulator.faults.add([{"call": "place", "action": action}])
-    wanted = order()
-
-    with pytest.raises(OutcomeUnknown) as caught:
-        await adapter.place_order(session, wanted, Gate())
-
-    assert caught.value.progress is not Progress.NOTHING_SENT
-    assert 1 == simulator.calls["place"]
-    (found,) = await adapter.find_by_tag(session, wanted.broker_tag)
-    assert [found.broker_order_id] == [o.broker_order_id for o in simulator.engine.orders]
-
-
-@pytest.mark.parametrize("action", ["reset_before_accept", "status"])
-async def test_silence_is_unknown_even_where_nothing_was_created(
-    adapter: FyersAdapter,
-    simulator: FyersSimulator,
-    session: Session,
-    order: MakeOrder,
-    action: str,
-):
-    simulator.faults.add([{"call": "place", "action": action}])
-
-    with pytest.raises(OutcomeUnknown):
-        await adapter.place_order(session, order(), Gate())
-    assert not simulator.engine.orders
-
-
-@pytest.mark.parametrize(("action", "booked"), [("accept_then_hang", 1), ("hang", 0)])
-async def test_answer_that_never_comes_is_unknown(
-    adapter: FyersAdapter,
-    impatient: FyersAdapter,
-    simulator: FyersSimulator,
-    session: Session,
-    order: MakeOrder,
-    action: str,
-    booked: int,
-):
-    simulator.faults.add([{"call": "place", "action": action}])
-    wanted = order()
-
-    with pytest.raises(OutcomeUnknown):
-        await impatient.place_order(session, wanted, Gate())
-
-    assert 1 == simulator.calls["place"]
-    assert booked == len(await adapter.find_by_tag(session, wanted.broker_tag))
-
-
-async def test_book_that_never_comes_is_an_error(
-    impatient: FyersAdapter, simulator: FyersSimulator, session: Session
-):
-    simulator.faults.add([{"call": "book", "action": "hang"}])
-
-    with pytest.raises(OutcomeUnknown):
-        await impatient.order_book(session)
-
-
-@pytest.mark.parametrize("accepted", [False, True])
-async def test_dead_token_on_placing_never_claims_that_nothing_was_created(
-    adapter: FyersAdapter,
-    simulator: FyersSimulator,
-    session: Session,
-    order: MakeOrder,
-    accepted: bool,
-):
-    simulator.faults.add(
-        [{"call": "place", "action": "session_expired", "params": {"accepted": accepted}}]
-    )
-
-    with pytest.raises(LoginExpired) as caught:
-        await adapter.place_order(session, order(), Gate())
-
-    assert not caught.value.created_nothing
-    assert accepted == bool(simulator.engine.orders)
-
-
-@pytest.mark.parametrize("accepted", [False, True])
-async def test_rate_limited_order_is_unknown_and_found_by_tag_if_it_was_taken(
-    adapter: FyersAdapter,
-    simulator: FyersSimulator,
-    session: Session,
-    order: MakeOrder,
-    accepted: bool,
-):
-    simulator.faults.add(
-        [{"call": "place", "action": "rate_limit", "params": {"accepted": accepted}}]
-    )
-    wanted = order()
-
-    with pytest.raises(OutcomeUnknown) as caught:
-        await adapter.place_order(session, wanted, Gate())
-
-    assert isinstance(caught.value, BadAnswer)
-    assert (ReasonCode.RATE_LIMITED, 1.0) == (caught.value.reason, caught.value.retry_after_s)
-    assert 1 == simulator.calls["place"]
-    assert accepted == len(simulator.engine.orders)
-    found = await adapter.find_by_tag(session, wanted.broker_tag)
-    assert [booked.broker_order_id for booked in simulator.engine.orders] == [
-        row.broker_order_id for row in found
-    ]
-
-
-async def test_business_refusal_names_the_brokers_words(
-    adapter: FyersAdapter, simulator: FyersSimulator, session: Session, order: MakeOrder
-):
-    simulator.faults.add(
-        [{"call": "place", "action": "reject", "params": {"message": "RED:not today"}}]
-    )
-
-    with pytest.raises(Refused) as caught:
-        await adapter.place_order(session, order(), Gate())
-
-    assert ("RED:not today", False) == (caught.value.broker_message, caught.value.repeatable)
-    assert caught.value.broker_order_id is None
-
-
-async def test_refused_connection_means_nothing_was_sent(
-    adapter: FyersAdapter, simulator: FyersSimulator, session: Session, order: MakeOrder
-):
-    wanted = order()
-    simulator.faults.add([{"action": "refuse", "params": {"ms": None}}])
-
-    with pytest.raises(NotSent):
-        await adapter.place_order(session, wanted, Gate())
-
-    simulator.faults.clear()
-    await _until_warm(adapter, session)
-    await adapter.place_order(session, wanted, Gate())
-    assert 1 == len(simulator.engine.orders)
-
-
-async def _until_warm(adapter: FyersAdapter, session: Session) -> None:
-    """The simulator listens again a moment after the fault is lifted."""
-    for _ in range(500):
-        with contextlib.suppress(NotSent):
-            await adapter.warm(session)
-            return
-        await asyncio.sleep(0.01)
-
-
-async def test_gate_that_closes_keeps_the_order_here(
-    adapter: FyersAdapter, simulator: FyersSimulator, session: Session, order: MakeOrder
-):
-    class Closed(Gate):
-        def check(self) -> None:
-            raise Denied("kill switch", reason=ReasonCode.KILL_SWITCH)
-
-    with pytest.raises(Denied):
-        await adapter.place_order(session, order(), Closed())
-
-    assert not simulator.calls["place"]
 
 
 @pytest.mark.parametrize(
