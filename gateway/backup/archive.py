@@ -1,4 +1,5 @@
-"""Backups: a tar file of a manifest, the journal, the adapters' own books and the holidays.
+"""Backups: a tar file of a manifest, the journal, the adapters' own books and the holidays, and
+what stops orders beside the journal: the KILL file, and what the journal could not take.
 
 Made while the gateway runs or not, and without the master key: what is sealed stays sealed.
 Instruments and candles are left out, since they are fetched again.
@@ -6,6 +7,7 @@ Instruments and candles are left out, since they are fetched again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -20,15 +22,18 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from gateway.kill import Engagement, Level, Scope
+from gateway.kill.file import KILL_FILE
 from gateway.kill.switch import RESTORED
 from gateway.orders.times import now_us
 from gateway.store import KillRow, snapshot
+from gateway.store.emergency import FILE as EMERGENCY
 
 _FORMAT = 1
 _MANIFEST = "brokergate-backup.json"
 _JOURNAL = "journal.db"
 _FOLDER = "adapters"
 _HOLIDAYS = "holidays.json"
+_SINGLE = (_HOLIDAYS, EMERGENCY, KILL_FILE)
 _MOST_MANIFEST = 4 * 1024 * 1024
 
 
@@ -61,6 +66,9 @@ def make_backup(data_dir: Path, target: Path) -> Manifest:
         raise BackupError(f"there is no folder {target.absolute().parent}: make it first")
     with tempfile.TemporaryDirectory(dir=target.absolute().parent, prefix=".backup-") as name:
         folder = Path(name)
+        # Before the journal, which knows each of its lines once it took them.
+        with contextlib.suppress(FileNotFoundError):
+            snapshot.copy_file(data_dir / EMERGENCY, folder / EMERGENCY)
         try:
             facts = snapshot.copy_journal(journal, folder / _JOURNAL)
         except snapshot.LegsWaiting as error:
@@ -100,7 +108,8 @@ def restore_backup(source: Path, data_dir: Path, accounts: Iterable[str] = ()) -
 
     Raises: `BackupError`, `OSError`, `StoreError`.
     """
-    taken = [name for name in (_JOURNAL, _FOLDER, _HOLIDAYS) if (data_dir / name).exists()]
+    ours = (_JOURNAL, _FOLDER, _HOLIDAYS, EMERGENCY)
+    taken = [name for name in ours if (data_dir / name).exists()]
     if taken:
         raise BackupError(
             f"{data_dir} holds {', '.join(taken)}; a restore never overwrites:"
@@ -118,8 +127,9 @@ def restore_backup(source: Path, data_dir: Path, accounts: Iterable[str] = ()) -
             path.chmod(0o700 if path.is_dir() else 0o600)
             _sync(path)
         # The journal last: without it the directory is not taken for a restored one.
-        for name in (_FOLDER, _HOLIDAYS, _JOURNAL):
-            if (folder / name).exists():
+        for name in (_FOLDER, *_SINGLE, _JOURNAL):
+            # A KILL file that is there already stops orders as well.
+            if (folder / name).exists() and not (data_dir / name).exists():
                 (folder / name).rename(data_dir / name)
                 _sync(data_dir)
     finally:
@@ -128,8 +138,9 @@ def restore_backup(source: Path, data_dir: Path, accounts: Iterable[str] = ()) -
 
 
 def _others(data_dir: Path) -> Iterator[Path]:
-    if (data_dir / _HOLIDAYS).exists():
-        yield Path(_HOLIDAYS)
+    for name in (_HOLIDAYS, KILL_FILE):
+        if (data_dir / name).is_file():
+            yield Path(name)
     for path in sorted((data_dir / _FOLDER).rglob("*")):
         if path.is_file() and not path.is_symlink() and not path.name.endswith(("-wal", "-shm")):
             yield path.relative_to(data_dir)
@@ -173,7 +184,7 @@ def _manifest(tar: tarfile.TarFile) -> Manifest:
 def _checked(name: str) -> PurePosixPath:
     """Refuse a name that would be written elsewhere than a backup's files belong."""
     path = PurePosixPath(name)
-    inside = name in (_JOURNAL, _HOLIDAYS) or (len(path.parts) > 1 and path.parts[0] == _FOLDER)
+    inside = name in (_JOURNAL, *_SINGLE) or (len(path.parts) > 1 and path.parts[0] == _FOLDER)
     if not inside or ".." in path.parts:
         raise BackupError(f"{name!r} does not belong into a backup")
     return path

@@ -146,6 +146,34 @@ async def test_what_an_operator_had_engaged_before_the_backup_outlasts_the_book(
         assert "mine" in refused.json["legs"][0]["reason"]["message"]
 
 
+async def test_a_stop_that_the_journal_could_not_take_is_in_the_backup(folder):
+    file = folder / "backup.tar"
+    stop = {"scope": "global", "level": "HALT_NEW", "reason": "mine"}
+    async with Rig(folder / "data", brokers=("fyers",)) as rig:
+        rig.gateway.store._connection.execute("PRAGMA query_only=1")
+        engaged = await rig.call("POST", "/v1/kill-switch/engage", stop)
+        assert not engaged.json["persisted"]
+        await asyncio.to_thread(make_backup, folder / "data", file)
+        rig.gateway.store._connection.execute("PRAGMA query_only=0")
+        await restored(rig, file, folder / "other")
+        await rig.masters_loaded()
+        await rig.gateway.orders._look_now(rig.gateway.accounts["fyers-main"])
+
+        refused = await rig.place("x", **FYERS)
+        assert "mine" in refused.json["legs"][0]["reason"]["message"]
+
+
+async def test_the_kill_file_is_in_the_backup_and_one_that_is_there_stays(folder, backup):
+    (folder / "data/KILL").write_text("theirs")
+    make_backup(folder / "data", folder / "killed.tar")
+    for name, own, expected in (("a", None, "theirs"), ("b", "own", "own")):
+        (folder / name).mkdir()
+        if own:
+            (folder / name / "KILL").write_text(own)
+        restore_backup(folder / "killed.tar", folder / name)
+        assert expected == (folder / name / "KILL").read_text()
+
+
 async def test_reducing_that_an_operator_asks_for_meanwhile_is_not_ended_by_the_book(folder):
     file = folder / "backup.tar"
     async with Rig(folder / "data", brokers=("fyers",)) as rig:
