@@ -104,8 +104,15 @@ class Fleet:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment, without settings of a gateway, able to import what it can."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BROKERGATE_")}
+    """This process's environment, without settings of a gateway, able to import what it can.
+
+    And to keep what it compiled: an installed gateway does not compile itself at each start.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("BROKERGATE_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **more}
 
 
