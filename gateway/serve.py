@@ -106,6 +106,7 @@ async def serve(
                 cert=server.tls.cert,
                 key=server.tls.key,
                 client_ca=server.tls.client_ca,
+                client_crl=server.tls.client_crl,
                 min_version=server.tls.min_version,
                 fd=fd,
             ),
@@ -169,11 +170,15 @@ def assert_secure(server: Server) -> None:
 
 def tls_findings(server: Server) -> list[Finding]:
     """Say what is wrong with the certificate files of a listener that has them."""
-    from gateway.tls import client_ca_findings, pair_findings
+    from gateway.tls import client_ca_findings, client_crl_findings, pair_findings
 
     tls = server.tls
     found = pair_findings(tls.cert, tls.key) if tls.cert and tls.key else []
-    return [*found, *(client_ca_findings(tls.client_ca) if tls.client_ca else [])]
+    if tls.client_ca:
+        found += client_ca_findings(tls.client_ca)
+        if tls.client_crl and not found:
+            found += client_crl_findings(tls.client_crl, tls.client_ca)
+    return found
 
 
 def _watch(server: Server, api: ApiServer, gateway: Gateway) -> CertificateWatch:
@@ -185,7 +190,8 @@ def _watch(server: Server, api: ApiServer, gateway: Gateway) -> CertificateWatch
         written.add_done_callback(lambda done: done.exception())
 
     tls = server.tls
-    files = [file for file in (tls.cert, tls.key, tls.client_ca) if file is not None]
+    named = (tls.cert, tls.key, tls.client_ca, tls.client_crl)
+    files = [file for file in named if file is not None]
     return CertificateWatch(files, lambda: tls_findings(server), api.renew, alarm)
 
 

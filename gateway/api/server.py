@@ -54,6 +54,7 @@ class Listen:
         cert: Path | None = None,
         key: Path | None = None,
         client_ca: Path | None = None,
+        client_crl: Path | None = None,
         min_version: str = "1.3",
         fd: int | None = None,
     ) -> None:
@@ -63,6 +64,7 @@ class Listen:
         self.cert = cert
         self.key = key
         self.client_ca = client_ca
+        self.client_crl = client_crl
         self.min_version = min_version
 
 
@@ -204,6 +206,7 @@ class ApiServer:
             ssl_cert=listen.cert,
             ssl_key=listen.key,
             ssl_ca=listen.client_ca,
+            ssl_crl=[listen.client_crl] if listen.client_crl is not None else None,
             ssl_client_verify=listen.client_ca is not None,
             ssl_protocol_min=SSLProtocols.tls12
             if listen.min_version == "1.2"

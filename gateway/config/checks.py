@@ -115,6 +115,9 @@ def _server(server: Server) -> Iterator[Finding]:
     if tls.client_ca is not None and tls.cert is None:
         problem = "asks clients for certificates on a listener that has none"
         yield (*path, "client_ca"), problem, "Set server.tls.cert and server.tls.key as well"
+    if tls.client_crl is not None and tls.client_ca is None:
+        problem = "takes back clients' certificates, and none are asked for"
+        yield (*path, "client_crl"), problem, "Set server.tls.client_ca to the CA that signed it"
     if tls.client_verify and tls.client_ca is None:
         problem = "is true, and there is no CA to verify clients by"
         fix = "Set server.tls.client_ca to the CA's certificate, or remove client_verify"
@@ -122,7 +125,7 @@ def _server(server: Server) -> Iterator[Finding]:
     if tls.client_verify is False and tls.client_ca is not None:
         problem = "is false, and client_ca says that clients are verified"
         yield (*path, "client_verify"), problem, "Remove one of the two"
-    for name in ("cert", "key", "client_ca"):
+    for name in ("cert", "key", "client_ca", "client_crl"):
         file = getattr(tls, name)
         if file is not None and not file.is_file():
             yield (*path, name), f"there is no file {file}", "Name a PEM file"

@@ -108,7 +108,9 @@ def _with_absolute_paths(settings: Settings, folder: FilePath) -> Settings:
         return None if path is None else folder / path.expanduser()
 
     tls = settings.server.tls
-    files = {name: absolute(getattr(tls, name)) for name in ("cert", "key", "client_ca")}
+    files = {
+        name: absolute(getattr(tls, name)) for name in ("cert", "key", "client_ca", "client_crl")
+    }
     server = settings.server.model_copy(update={"tls": tls.model_copy(update=files)})
     accounts = tuple(
         account.model_copy(update={"ca_file": absolute(account.ca_file)})

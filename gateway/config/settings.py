@@ -67,7 +67,8 @@ class _Section(BaseModel):
 
 
 class Tls(_Section):
-    """PEM files of the listener. `client_ca`: only clients with a certificate of it get in.
+    """PEM files of the listener. `client_ca`: only clients with a certificate of it get in, but
+    for those that `client_crl`, its list, takes back.
 
     `client_verify` true insists on that CA, so that a set-up which lost it does not start open.
     """
@@ -75,6 +76,7 @@ class Tls(_Section):
     cert: Path | None = None
     key: Path | None = None
     client_ca: Path | None = None
+    client_crl: Path | None = None
     client_verify: bool | None = None
     min_version: Literal["1.2", "1.3"] = "1.3"
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 CERT, KEY, CLIENT_CA = "server.tls.cert", "server.tls.key", "server.tls.client_ca"
+CLIENT_CRL = "server.tls.client_crl"
 # Long enough to renew in an office's hours, more than once.
 WARN_AHEAD = timedelta(days=30)
 _RENEW = "renew it (`brokergate tls renew` for one that `brokergate tls init` made)"
@@ -120,6 +121,50 @@ def client_ca_findings(client_ca: Path, now: datetime | None = None) -> list[Fin
         ]
     dated = [list(_dates(CLIENT_CA, each, now)) for each in found]
     return dated[0] if all(dated) else []
+
+
+def client_crl_findings(client_crl: Path, client_ca: Path) -> list[Finding]:
+    """Say what keeps this list from taking back what it names, with a `client_ca` that is good.
+
+    A CA without a list would have every client of its own refused, so each needs one. A list that
+    was to be renewed still takes back what it names, and must keep no gateway from starting.
+    """
+    try:
+        lists = _lists(client_crl)
+        found = _certificates(CLIENT_CA, client_ca)
+    except _Unusable as error:
+        return [error.finding]
+    return [
+        Finding(
+            CLIENT_CRL,
+            f"{client_crl} holds no list that is signed by {authority.subject.rfc4514_string()}",
+            "Have each CA of client_ca sign a list, an empty one where nothing is taken back",
+        )
+        for authority in found
+        if not any(_is_signed_by(each, authority) for each in lists)
+    ]
+
+
+def _lists(path: Path) -> list[x509.CertificateRevocationList]:
+    begin, end = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
+    parts = _read(CLIENT_CRL, path).split(begin)[1:]
+    try:
+        found = [x509.load_pem_x509_crl(begin + part.partition(end)[0] + end) for part in parts]
+    except ValueError:
+        found = []
+    if not found:
+        words = f"{path} holds no revocation list in PEM form"
+        raise _Unusable(
+            Finding(CLIENT_CRL, words, "Name a PEM file that begins with BEGIN X509 CRL")
+        )
+    return found
+
+
+def _is_signed_by(crl: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
+    key = authority.public_key()
+    kinds = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)
+    same = crl.issuer == authority.subject
+    return same and isinstance(key, kinds) and crl.is_signature_valid(key)
 
 
 def _certificates(setting: str, path: Path) -> list[x509.Certificate]:

@@ -320,3 +320,32 @@ def wait_for(is_so) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_client_certificate_that_the_list_takes_back_is_shut_out(home: Program) -> None:
+    folder = Folder(home.folder / "pki")
+    cert, key = folder.server()
+    lost, kept = folder.client("lost"), folder.client("kept")
+    crl = folder.revoking(lost[0])
+    tls = f"cert: {cert}, key: {key}, client_ca: {folder.ca}, client_crl: {crl}"
+    port = configure(home, tls)
+    made = home.json("keys", "create", "--name", "t", "--scope", "admin")
+    (home.folder / "api.key").write_text(made["key"])
+    served = home.start("serve")
+    read_until(served, "ready on")
+
+    def listed(client: tuple[Path, Path]) -> int:
+        there = ("--url", f"https://localhost:{port}", "--key-file", "api.key")
+        own = ("--ca", str(folder.ca), "--client-cert", str(client[0]), "--client-key")
+        return home.run("keys", "list", *there, *own, str(client[1])).returncode
+
+    assert [1, 0] == [listed(lost), listed(kept)]
+    folder.revoking(lost[0], kept[0])
+    deadline = time.monotonic() + 2 * DEADLINE_S
+    while listed(kept) == 0:
+        assert time.monotonic() < deadline, "the new list was not taken up"
+        time.sleep(0.1)
+    assert 0 == stop(served)
+    crl.write_text("no list")
+    refused = home.run("serve")
+    assert (1, True) == (refused.returncode, "server.tls.client_crl" in refused.stderr)

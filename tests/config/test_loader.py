@@ -124,6 +124,8 @@ GOOD = "accounts: [{id: a, broker: fyers}, {id: b, broker: mstock}, {id: p, brok
         ("server: {tls: {key: k.pem}}", "server.tls.key", "no cert beside it"),
         ("server: {tls: {cert: c.pem}}", "server.tls.cert", "no key beside it"),
         ("server: {tls: {client_ca: c}}", "server.tls.client_ca", "has none"),
+        ("server: {tls: {client_crl: c}}", "server.tls.client_crl", "none are asked for"),
+        ("server: {tls: {client_crl: c}}", "server.tls.client_crl", "there is no file"),
         ("server: {tls: {client_ca: c}}", "server.tls.client_ca", "there is no file"),
         ("logging: {level: loud}", "logging.level", "Use one of 'debug'"),
         ("accounts: 5", "accounts", "5 is not a list"),

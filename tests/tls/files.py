@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 
 from gateway.tls.authority import Authority, Issued
@@ -36,6 +39,20 @@ class Folder:
 
     def client(self, name: str = "client") -> tuple[Path, Path]:
         return self._pair(name, self.authority.client(name, 30, NOW))
+
+    def revoking(self, *certs: Path, name: str = "clients.crl", now: datetime = NOW) -> Path:
+        """A list of this CA's that takes back these certificates."""
+        ca = x509.load_pem_x509_certificate(self.ca.read_bytes())
+        key = load_pem_private_key(self.ca_key.read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        made = x509.CertificateRevocationListBuilder(
+            ca.subject, last_update=now, next_update=now + timedelta(days=30)
+        ).add_extension(x509.CRLNumber(1), critical=False)
+        for cert in certs:
+            serial = x509.load_pem_x509_certificate(cert.read_bytes()).serial_number
+            row = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=now)
+            made = made.add_revoked_certificate(row.build())
+        return self._write(name, made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
     def expired(self, name: str = "expired") -> tuple[Path, Path]:
         return self.server(name, days=5, now=NOW - timedelta(days=10))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.tls import client_ca_findings, pair_findings, read_pair
+from gateway.tls import client_ca_findings, client_crl_findings, pair_findings, read_pair
 from tests.tls.files import HOSTS, NOW, Folder, encrypted_key, key_of
 
 
@@ -129,6 +129,29 @@ def test_a_client_ca_that_is_no_ca_is_refused(folder: Folder) -> None:
     cert, _ = folder.server()
 
     assert "holds no certificate of a CA" in told(client_ca_findings(cert))
+
+
+def test_a_list_of_taken_back_certificates_is_one_of_the_clients_ca(
+    folder: Folder, tmp_path: Path
+) -> None:
+    client, _ = folder.client()
+    good = folder.revoking(client)
+    assert [] == client_crl_findings(good, folder.ca)
+    old = folder.revoking(client, name="old.crl", now=NOW - timedelta(days=90))
+    assert [] == client_crl_findings(old, folder.ca)
+    other = Folder(tmp_path / "other", "another")
+    assert "no list that is signed by" in told(client_crl_findings(other.revoking(), folder.ca))
+    # Of the same name, and still another key.
+    twin = Folder(tmp_path / "twin")
+    assert "no list that is signed by" in told(client_crl_findings(twin.revoking(), folder.ca))
+    both = tmp_path / "both.crt"
+    both.write_bytes(folder.ca.read_bytes() + other.ca.read_bytes())
+    assert "another" in told(client_crl_findings(good, both))
+    lists = tmp_path / "both.crl"
+    lists.write_bytes(good.read_bytes() + other.revoking().read_bytes())
+    assert [] == client_crl_findings(lists, both)
+    assert "no revocation list" in told(client_crl_findings(client, folder.ca))
+    assert "server.tls.client_crl" in told(client_crl_findings(tmp_path / "gone", folder.ca))
 
 
 def test_nothing_of_a_key_is_ever_in_the_words(folder: Folder) -> None:

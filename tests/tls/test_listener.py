@@ -107,3 +107,23 @@ async def test_without_a_client_certificate_nobody_gets_in(folder: Folder, tmp_p
         # A server's certificate of the right CA is no client's.
         assert not await answers(gate, trusting(folder.ca, folder.server("another")))
         assert await answers(gate, trusting(folder.ca, folder.client()))
+
+
+async def test_a_client_certificate_that_was_taken_back_is_not_let_in(
+    folder: Folder, tmp_path: Path
+) -> None:
+    cert, key = folder.server()
+    lost, kept = folder.client("lost"), folder.client("kept")
+    tls = {"cert": cert, "key": key, "client_ca": folder.ca}
+    async with Gate(app(), tmp_path / "data", **tls) as gate:
+        assert await answers(gate, trusting(folder.ca, lost))
+    tls["client_crl"] = folder.revoking(lost[0])
+    async with Gate(app(), tmp_path / "data", **tls) as gate:
+        assert not await answers(gate, trusting(folder.ca, lost))
+        # Written anew, the list counts with the next renewal, as any file does.
+        folder.revoking(kept[0])
+        assert await gate.server.renew()
+        assert not await answers(gate, trusting(folder.ca, kept))
+        folder.revoking(lost[0])
+        assert await gate.server.renew()
+        assert await answers(gate, trusting(folder.ca, kept))
