@@ -60,9 +60,10 @@ async def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Report:
     try:
         async with Bed(plan, folder, cores, say) as bed:
             rounds = Rounds(plan, bed, cores, folder)
+            # First, so that the memory it leaves is that of its own orders.
+            day = await run_day(plan, bed, rounds, say)
             samples = await rounds.run(say)
             kills = await time_kills(plan, bed, rounds, say)
-            day = await run_day(plan, bed, rounds, say)
             starts = await asyncio.to_thread(
                 time_starts, bed.server, folder, cores, plan.starts, say
             )

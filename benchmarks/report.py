@@ -32,7 +32,8 @@ METHOD = (
     "Production settings: every order is journalled and synced before it is sent and once more"
     " after its answer. Orders per second are the adapters' own and enough accounts take turns;"
     " brokers' windows by the minute and longer are off, the API's quota per key is raised.",
-    "Books are emptied between scenarios; the day of orders runs without that.",
+    "The day of orders comes first, on a gateway that has seen none, and without its books being"
+    " emptied; afterwards they are, between scenarios.",
 )
 
 

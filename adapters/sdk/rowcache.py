@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from adapters.sdk.errors import BadAnswer
+
 T = TypeVar("T")
 
 _DIGEST_BYTES = 16
@@ -29,6 +31,8 @@ class RowCache(Generic[T]):
 
         `read_new` gets the other rows as a JSON array and returns one value for each. What it
         raises goes to the caller, and the rows count as never read.
+
+        Raises: `BadAnswer` where it returned more or fewer.
         """
         digests = [blake2b(row, digest_size=_DIGEST_BYTES).digest() for row in rows]
         known = self._known
@@ -37,6 +41,9 @@ class RowCache(Generic[T]):
         }
         if new:
             array = msgspec.Raw(b"[" + b",".join(new.values()) + b"]")
-            known = known | dict(zip(new, read_new(array), strict=True))
+            read = read_new(array)
+            if len(read) != len(new):
+                raise BadAnswer(f"of {len(new)} rows {len(read)} were read")
+            known = known | dict(zip(new, read, strict=True))
         self._known = {digest: known[digest] for digest in digests}
         return [known[digest] for digest in digests]

@@ -70,7 +70,9 @@ def build_app(
             if pattern.fullmatch(path):
                 return _refuse_method(request, allowed)
         request_id = _request_id(request)
-        problem = plain_problem(404, "there is no such path; see /openapi.json", "path_unknown")
+        problem = plain_problem(
+            404, "there is no such path; see /docs for all there are", "path_unknown"
+        )
         return _respond(problem_answer(problem, request_id, on_order_route=False), request_id)
 
     app.router.fallback = unknown

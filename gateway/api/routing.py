@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from gateway.api.wording import DoubledName, assert_names_once, in_words, key_at
+from gateway.api.wording import STEP, DoubledName, assert_names_once, in_words, key_at
 from gateway.orchestrator.caller import Caller
 from gateway.orders.problems import Problem
 from gateway.orders.request import FieldError
@@ -27,6 +28,7 @@ _DECIMAL_TEXTS = re.compile(
     rb'"(price|trigger_price|max_[a-z_]*value|max_daily_loss)"\s*:\s*"([^"]*)"'
 )
 _DECIMAL = re.compile(rb"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+_INVALID_CHOICE = re.compile(r"invalid enum value (.+)")
 encode = msgspec.json.Encoder().encode
 
 
@@ -89,7 +91,8 @@ class Call(msgspec.Struct):
                 field = field.removesuffix("[...]")
                 key = key_at(decoder, self.body, f".{field}")
                 field = f"{field}.{key}" if key else field
-            message += _choices(decoder.type, field, message)
+            if wrong := _INVALID_CHOICE.fullmatch(message):
+                message = f"must be one of {_choices(decoder.type, field)}, not {wrong[1]}"
             raise Problem(
                 422, code, f"{field} {message}".strip(), errors=[FieldError(field, message)]
             ) from error
@@ -187,18 +190,41 @@ def query_of(route: Route, raw: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _choices(kind: Any, field: str, message: str) -> str:
+def _choices(kind: Any, field: str) -> str:
     """Name the values that an enum field takes, which the decoder's own words leave out."""
-    if not message.startswith("invalid enum value") or not isinstance(kind, type):
-        return ""
-    found = [item for item in msgspec.structs.fields(kind) if item.encode_name == field]
-    members = [str(value) for item in found for value in _enum_values(item.type)]
-    return f"; it must be one of {', '.join(members)}" if members else ""
+    for name, index in STEP.findall(f".{field}"):
+        kind = _entry_type(kind) if index else _field_type(kind, name)
+    return ", ".join(str(value) for value in _enum_values(kind)) or "its values"
+
+
+def _field_type(kind: Any, name: str) -> Any:
+    """The type of a struct's field, or of a map's values."""
+    for candidate in _parts(kind):
+        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
+            found = [each for each in msgspec.structs.fields(candidate) if each.encode_name == name]
+            return found[0].type if found else None
+        if get_origin(candidate) is dict:
+            return get_args(candidate)[1]
+    return None
+
+
+def _entry_type(kind: Any) -> Any:
+    """The type of a list's entries."""
+    for candidate in _parts(kind):
+        if get_origin(candidate) in (list, tuple, set, frozenset):
+            return get_args(candidate)[0]
+    return None
+
+
+def _parts(kind: Any) -> tuple[Any, ...]:
+    """The type itself and what an optional or annotated one is of."""
+    if get_origin(kind) in (Union, UnionType, Annotated):
+        return tuple(part for each in get_args(kind) for part in _parts(each))
+    return (kind,)
 
 
 def _enum_values(kind: Any) -> list[Any]:
-    """The values of an enum, also where it may be null."""
-    for candidate in (kind, *get_args(kind)):
+    for candidate in _parts(kind):
         if isinstance(candidate, type) and issubclass(candidate, Enum):
             return [member.value for member in candidate]
     return []

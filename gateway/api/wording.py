@@ -23,7 +23,7 @@ _BOUND = re.compile(r"Expected `(int|float|decimal)` (>=|<=|>|<) (\S+)")
 _LENGTH = re.compile(r"Expected `(\w+)` of length (>=|<=) (\d+)")
 _BOUNDS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
 _NAME = "Expected `str` matching regex '^[A-Za-z0-9._:-]+$'"
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
 class DoubledName(ValueError):
@@ -65,7 +65,7 @@ def key_at(decoder: msgspec.json.Decoder[Any], body: bytes, place: str) -> str:
     """
     plain = msgspec.json.decode(body)
     parent, last, here = plain, None, plain
-    for name, index in _STEP.findall(place):
+    for name, index in STEP.findall(place):
         parent, last = here, name or int(index)
         here = parent[last]
     if last is None or not isinstance(here, dict):

@@ -77,7 +77,17 @@ async def test_a_wrong_choice_is_told_the_right_ones(one):
     reply = await one.call("POST", "/v1/orders", {**ONE, "side": "buy"}, idempotency_key="k")
 
     body = await refused(one, 422, "invalid_order", reply)
-    assert "BUY, SELL" in body["errors"][0]["message"]
+    assert [{"field": "side", "message": "must be one of BUY, SELL, not 'buy'"}] == body["errors"]
+
+
+async def test_a_wrong_choice_inside_a_list_is_told_the_right_ones(one):
+    basket = {"orders": [ONE, {**ONE, "product": "INTRADAY"}]}
+
+    reply = await one.call("POST", "/v1/baskets", basket, idempotency_key="k")
+
+    body = await refused(one, 422, "invalid_order", reply)
+    words = "must be one of CNC, MIS, NRML, MTF, not 'INTRADAY'"
+    assert [{"field": "orders[1].product", "message": words}] == body["errors"]
 
 
 async def test_a_missing_field_is_named(one):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from adapters.sdk.errors import BadAnswer
 from adapters.sdk.rowcache import RowCache
 
 
@@ -53,6 +54,13 @@ def test_a_list_that_cannot_be_read_leaves_what_was_known():
         cache.read(raws(1, "two"), reader)
     assert [10] == cache.read(raws(1), reader)
     assert [[1]] == reader.given
+
+
+def test_a_reader_that_loses_a_row_is_not_believed():
+    cache = RowCache[int]()
+    with pytest.raises(BadAnswer):
+        cache.read(raws(1, 2), lambda array: [10])
+    assert [10, 20] == cache.read(raws(1, 2), Reader())
 
 
 def test_no_rows_are_no_values_and_nothing_is_asked():
