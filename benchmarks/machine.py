@@ -126,6 +126,17 @@ def commit_times_ms(folder: Path, count: int) -> list[float]:
             file.unlink()
 
 
+def yardstick_ms() -> float:
+    """Time a fixed piece of Python, the best of five: how fast this core is just now."""
+    return min(_timed_ms(_work) for _ in range(5))
+
+
+def _work() -> None:
+    found: dict[int, str] = {}
+    for number in range(20_000):
+        found[number % 1000] = str(number)
+
+
 def percentile(values: Iterable[float], share: float) -> float:
     """Return the value that `share` of the others do not exceed (nearest rank)."""
     ranked = sorted(values)

@@ -12,7 +12,14 @@ import msgspec
 
 from benchmarks.bed import Bed
 from benchmarks.load import DirectLoad, GatewayLoad, Piece
-from benchmarks.machine import Cores, busy_s, commit_times_ms, cpu_s, percentile
+from benchmarks.machine import (
+    Cores,
+    busy_s,
+    commit_times_ms,
+    cpu_s,
+    percentile,
+    yardstick_ms,
+)
 from benchmarks.plan import Plan, Scenario
 from benchmarks.proof import Proof, journalled, order_in, prove
 
@@ -25,6 +32,7 @@ class Sample(msgspec.Struct, kw_only=True):
     """One scenario in one round. Milliseconds. `direct_*`, `floor_*` (by way of nginx, None without
     it) and `gateway_*` are of the same minute.
 
+    `yardstick_ms`: a fixed piece of Python on the gateway's core, just before.
     `over_legs_*`: latency less the slowest leg's time at its broker, order by order.
     `foreign`: share of all cores' time that other programs took meanwhile.
     """
@@ -44,6 +52,7 @@ class Sample(msgspec.Struct, kw_only=True):
     cpu_ms_per_order: float
     commit_p50: float
     commit_p99: float
+    yardstick_ms: float
     foreign: float
     waited_s: float
 
@@ -87,6 +96,7 @@ class Rounds:
         """Measure one scenario once: commits, direct, by way of nginx, through the gateway."""
         with self._cores.on(self._cores.server):
             commits = commit_times_ms(self._folder, self._plan.commits)
+            yardstick = yardstick_ms()
         direct = await self._direct.run(scenario, scenario.orders, scenario.warm_up)
         floor = None
         if self._floor is not None:
@@ -116,6 +126,7 @@ class Rounds:
             cpu_ms_per_order=1000 * spent / (scenario.orders + scenario.warm_up),
             commit_p50=percentile(commits, P50),
             commit_p99=percentile(commits, P99),
+            yardstick_ms=yardstick,
             foreign=max(foreign_s, 0.0) / (cores * elapsed_s),
             waited_s=piece.waited_s,
         )
