@@ -37,7 +37,7 @@ SCHEMATHESIS = ROOT / "tests" / "trust" / "schema-requirements.txt"
 # says. Never again: what shows a doubled or lost order (tests/conftest.py). The longest files begin
 # first, as put in order there: by itself xdist begins with those of the most tests.
 WHOLE_SUITE = [
-    *("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"),
+    *("-n", "5", "--dist", "loadfile", "--no-loadscope-reorder"),
     *("--reruns", "2", "--reruns-delay", "2", "-rR"),
 ]
 OLDEST_PIP_FOR_OTHER_ENVIRONMENTS = (22, 3)

@@ -77,8 +77,12 @@ async def test_each_point_ends_the_process_where_its_name_says(tmp_path: Path) -
             intent = Intent(name=point, accounts=["fyers-a"], body=ORDER)
             placing = asyncio.create_task(chaos.scripts[0].mean(intent))
             assert -9 == await asyncio.wait_for(chaos.gateway.ended(), 30), point
+            # Orders are denied, and asked for again, while those that the last point left in doubt
+            # are looked up; only one that was let through comes to the point.
             found = [
-                leg.state for leg in read_journal(chaos.journal).legs if leg.leg_id not in legs
+                leg.state
+                for leg in read_journal(chaos.journal).legs
+                if leg.leg_id not in legs and leg.state is not S.DENIED
             ]
             assert (found or [None])[0] in states, point
             assert at_broker is (await _ledger_size(place) == had + 1), point

@@ -115,7 +115,8 @@ def test_login_shows_the_page_and_takes_the_address_that_it_ends_on(program: Pro
 
     assert 0 == login.wait(DEADLINE_S), program.log()
     again = program.run("login", "--all", "--json")
-    assert "active" == json.loads(again.stdout)["sessions"][0]["state"]
+    # Fyers' sessions end at 06:00 in India: in the half hour before, one is new and ends soon.
+    assert json.loads(again.stdout)["sessions"][0]["state"] in ("active", "expiring")
     practice.stop()
 
 
